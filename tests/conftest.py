@@ -1,0 +1,39 @@
+"""Fixtures that every folder of tests may use; the shared servers start in `tests.support.services`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.postgres import Postgres
+from local.redis import Redis
+from local.watcher import Watcher
+from tests.support.folders import server_folder
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Address of this worker's own database in the shared Redis."""
+    return os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def watcher() -> Iterator[Watcher]:
+    """What ends the servers and processes of a test that was killed."""
+    with Watcher() as started:
+        yield started
+
+
+@pytest.fixture
+def own_postgres(watcher: Watcher) -> Iterator[Postgres]:
+    """A PostgreSQL of the test's own, to be stopped, killed and started at will."""
+    with server_folder() as folder, Postgres(folder / "postgres", fast=True, watcher=watcher) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, watcher: Watcher) -> Iterator[Redis]:
+    """A Redis of the test's own, to be stopped, killed, flushed and started at will; it keeps nothing."""
+    with Redis(tmp_path / "redis", watcher=watcher) as server:
+        yield server

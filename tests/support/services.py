@@ -1,0 +1,59 @@
+"""One PostgreSQL and one Redis for a whole test run, and the environment the settings are read from.
+
+A pytest plugin (named in pyproject.toml) and not part of conftest.py, because pytest-django reads the
+settings before any conftest. The process that was started by hand owns the servers; the workers of
+pytest-xdist inherit their addresses. pytest-django gives every worker a database of its own; here every
+worker gets a Redis database of its own.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.environment import new_secrets
+from local.postgres import Postgres
+from local.redis import DATABASES, Redis
+from local.watcher import Watcher
+from tests.support.folders import server_folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Start the servers, or in a worker take its share of them, before the settings are read."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        early_config.add_cleanup(_start())
+    else:
+        number = 1 + int(worker.removeprefix("gw")) % (DATABASES - 1)
+        os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+    return (yield)
+
+
+def _start() -> Callable[[], None]:
+    """Start both servers, set the environment, and return what stops and removes them."""
+    with ExitStack() as cleaning:
+        folder = cleaning.enter_context(server_folder())
+        watcher = cleaning.enter_context(Watcher())
+        postgres = Postgres(folder / "postgres", fast=True, watcher=watcher)
+        cleaning.callback(shutil.rmtree, postgres.folder, ignore_errors=True)
+        cleaning.enter_context(postgres)
+        redis = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
+        os.environ.update(
+            new_secrets(),
+            DJANGO_SETTINGS_MODULE="addon.settings",
+            ADDONWORKS_ENV="test",
+            ADDONWORKS_ENV_FILE="",
+            DATABASE_URL=postgres.url,
+            REDIS_URL=redis.url,
+            BASE_URL="http://testserver",
+            # Names that never resolve, so that a test that forgot its stand-in reaches nobody.
+            HEROKU_API_URL="https://api.heroku.invalid",
+            HEROKU_ID_URL="https://id.heroku.invalid",
+            HEROKU_DASHBOARD_URL="https://dashboard.heroku.invalid",
+        )
+        started = cleaning.pop_all()
+    return started.close
