@@ -1,12 +1,12 @@
-"""The generated secrets of one machine and the file that keeps them.
+"""The secrets and addresses of one machine, in files of `NAME=value` lines (mode 600).
 
-`.data/local.env` (mode 600) holds `NAME=value` lines. Secrets are generated once and stay; the addresses of
-the running stack are written beside them at each start, so that `manage.py` in a second shell finds the
-same databases.
+`.data/secrets.env` holds what was generated once and stays. `.data/local.env` is what the processes of the
+last start were given, secrets and addresses, so that `manage.py` in a second shell finds the same databases.
 """
 
 import base64
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +25,16 @@ def new_secrets() -> dict[str, str]:
         for kind in ("PASSWORDS", "SSO_SALTS", "OAUTH_CLIENT_SECRETS"):
             generated[f"{service}_{kind}"] = secrets.token_urlsafe(32)
     return generated
+
+
+def kept_secrets(path: Path) -> dict[str, str]:
+    """Return the secrets kept in a file, after generating those that it lacks."""
+    kept = read(path)
+    missing = {name: value for name, value in new_secrets().items() if not kept.get(name)}
+    if missing:
+        kept.update(missing)
+        write(path, kept)
+    return kept
 
 
 def _versioned_key() -> str:
@@ -50,7 +60,7 @@ def read(path: Path) -> dict[str, str]:
         if not equals or not name.isidentifier():
             raise ValueError(f"{path}, line {number}: not of the form NAME=value")
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
+            value = re.sub(r"\\(['\"\\])", r"\1", value[1:-1])
         values[name] = value
     return values
 
@@ -60,8 +70,12 @@ def write(path: Path, values: Mapping[str, str]) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write("# Written by the launcher. Secrets are kept, addresses are renewed at each start.\n")
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.write("# Written by the launcher; settings of your own belong in .env.\n")
+        file.writelines(f"{name}='{_escaped(value)}'\n" for name, value in values.items())
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")

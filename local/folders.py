@@ -16,7 +16,11 @@ User = tuple[int, int]
 
 
 class InUseError(Exception):
-    """Another live process holds the lock of a data folder; the message names it."""
+    """Another live process holds the lock of a data folder; the message and `owner` name it."""
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        super().__init__(f"{folder} is in use by process {owner}")
+        self.owner = owner
 
 
 def lock(path: Path) -> IO[str]:
@@ -31,7 +35,7 @@ def lock(path: Path) -> IO[str]:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise InUseError(f"{path.parent} is in use by process {owner}") from None
+        raise InUseError(path.parent, owner) from None
     file.seek(0)
     file.truncate()
     file.write(f"{os.getpid()}\n")

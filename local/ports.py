@@ -1,5 +1,6 @@
 """TCP ports of 127.0.0.1: which are free, and who holds the others."""
 
+import http.client
 import socket
 
 import psutil
@@ -8,11 +9,8 @@ import psutil
 class PortTakenError(Exception):
     """A port that a program needs is held by another process; the message names it."""
 
-    def __init__(self, port: int, variable: str | None = None) -> None:
-        message = f"port {port} is taken by {holder(port)}"
-        if variable:
-            message += f"; free it, or choose another port with {variable}=…"
-        super().__init__(message)
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken by {holder(port)}")
         self.port = port
 
 
@@ -37,13 +35,16 @@ def is_taken(port: int) -> bool:
     return False
 
 
-def answers(port: int) -> bool:
-    """Tell whether something accepts connections on this port of 127.0.0.1."""
+def answers_200(port: int, path: str) -> bool:
+    """Tell whether a GET of this path on 127.0.0.1 is answered with 200, past any proxy of the environment."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def holder(port: int) -> str:
@@ -53,8 +54,8 @@ def holder(port: int) -> str:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        listening = connection.status == psutil.CONN_LISTEN and connection.laddr
-        if listening and connection.laddr.port == port and connection.pid:
+        listening = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:] == (port,)
+        if listening and connection.pid:
             try:
                 process = psutil.Process(connection.pid)
                 command = " ".join(process.cmdline())[:120] or process.name()

@@ -27,7 +27,7 @@ MAJOR = 18
 ROLE = "addonworks"
 DATABASE = "addonworks"
 START_SECONDS = 30.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 10.0
 
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
 _FAST = {
@@ -84,14 +84,25 @@ class Postgres:
         """Return the URL of another database of this server."""
         return f"postgresql://{ROLE}:{self._password()}@127.0.0.1:{self.port}/{database}"
 
-    def prepare(self) -> None:
-        """Lock the folder, create the cluster when there is none, end an orphaned server in it.
+    def claim(self) -> None:
+        """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
 
-        May be called again before each start. Raises InUseError when another launcher uses the folder,
-        PortTakenError when the port was asked for and is held, and PostgresError.
+        Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
         """
         if self._lock is None:
             self._lock = folders.lock(self.folder / "lock")
+        self._end_orphan()
+        if self.port == 0:
+            self.port = free_port()
+        elif is_taken(self.port):
+            raise PortTakenError(self.port)
+
+    def prepare(self) -> None:
+        """Claim the folder and the port, and create the cluster when there is none, before each start.
+
+        Raises as `claim` does, and PostgresError.
+        """
+        self.claim()
         self._binaries = self._reachable_binaries()
         if not self._cluster.exists():
             self._create_cluster()
@@ -101,11 +112,6 @@ class Postgres:
                 f"{self._cluster} was written by PostgreSQL {version}, this is {MAJOR}: dump it with the old "
                 "version, or remove the folder to start empty"
             )
-        self._end_orphan()
-        if self.port == 0:
-            self.port = free_port()
-        elif is_taken(self.port):
-            raise PortTakenError(self.port)
 
     def program(self) -> Program:
         """Return the server as a program; call `prepare` first."""
@@ -125,11 +131,23 @@ class Postgres:
             environment={"LC_ALL": "C"},
             folder=self.folder,
             user=self.user,
+            log=self.folder / "server.log",
             level=STORES,
             # Fast shutdown: open transactions are rolled back, everything committed is on disk.
             stop_signal=signal.SIGINT,
             stop_seconds=STOP_SECONDS,
         )
+
+    def prepared(self) -> Program:
+        """Prepare and return the server as a program: what a supervisor calls before each start."""
+        self.prepare()
+        return self.program()
+
+    def release(self) -> None:
+        """Give up the folder's lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def is_ready(self) -> bool:
         """Tell whether the server started last accepts connections, by its own postmaster.pid."""
@@ -143,24 +161,21 @@ class Postgres:
         """
         deadline = time.monotonic() + START_SECONDS
         while True:
-            if self._chooses_port and self._running is None and self.port and is_taken(self.port):
-                self.port = 0
             self.prepare()
-            log = self.folder / "server.log"
-            with log.open("wb") as output:
-                self._running = RunningProgram(self.program(), watcher=self._watcher, output=output)
+            self._running = RunningProgram(self.program(), watcher=self._watcher)
             while self._running.is_alive() and time.monotonic() < deadline:
                 if self.is_ready():
+                    self._chooses_port = False
                     return
                 time.sleep(0.02)
-            self._running.clear()
-            self._running = None
-            words = _last_lines(log)
-            # After a kill -9 the old backends hold the shared memory for a moment, and a free port may
-            # have been taken since it was found: both pass.
-            passing = "still in use" in words or (self._chooses_port and "Address already in use" in words)
-            if not passing or time.monotonic() >= deadline:
+            words = self._running.last_words()
+            self.kill()
+            lost_port = self._chooses_port and "Address already in use" in words
+            # After a kill -9 the old backends hold the shared memory for a moment.
+            if not (lost_port or "still in use" in words) or time.monotonic() >= deadline:
                 raise PostgresError(f"PostgreSQL did not start:\n{words}")
+            if lost_port:
+                self.port = 0
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -168,9 +183,7 @@ class Postgres:
         if self._running is not None:
             self._running.stop()
             self._running = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.release()
 
     def kill(self) -> None:
         """Kill the server as a crash would (SIGKILL); the folder stays locked for the next `start`."""
@@ -299,7 +312,3 @@ def _version(binaries: Path) -> str:
         [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
     )
     return done.stdout.split()[-1]
-
-
-def _last_lines(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])

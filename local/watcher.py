@@ -58,6 +58,11 @@ class Watcher:
         """Tell whether the watcher process still runs."""
         return self._process.poll() is None
 
+    def learn(self, group: int, *, level: int, stop_signal: signal.Signals, stop_seconds: float) -> None:
+        """Put a process group on the list that was started under an earlier watcher."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe, f"+ {group} {level} {int(stop_signal)} {stop_seconds}\n".encode())
+
     def forget(self, group: int) -> None:
         """Take a process group off the list because nothing of it is left."""
         with contextlib.suppress(BrokenPipeError):
