@@ -1,0 +1,111 @@
+"""The KafkaCluster add-on behind the service contract."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.urls import reverse
+
+from addon.kafkacluster.config import kafka_environment
+from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.tenants import end_tenant, ensure_tenant
+from provisioning.credentials import active_credential
+from provisioning.models import Plan, Resource, new_public_id
+from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Step
+from provisioning.steps import ISSUE_CREDENTIAL
+
+LIMITS = (
+    "produce_bytes_per_second",
+    "consume_bytes_per_second",
+    "topics",
+    "partitions",
+    "consumer_groups",
+    "retention_hours",
+    "stored_bytes",
+    "max_message_bytes",
+)
+# A rotation puts the new password on the other mechanism of the same user, so both work during the overlap and the
+# user's quota stays one.
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
+
+
+class KafkaCluster(AddonService):
+    """A tenant on a shared cluster, made after Heroku's request was answered."""
+
+    slug = "kafkacluster"
+    name = "KafkaCluster"
+    config_prefix = "KAFKACLUSTER"
+    config_var_names = (
+        "KAFKACLUSTER_USERNAME",
+        "KAFKACLUSTER_PASSWORD",
+        "KAFKACLUSTER_SASL_METHOD",
+        "KAFKACLUSTER_BROKERS",
+    )
+    provisions = Provisions.AFTERWARDS
+    provisioning_message = "Your Kafka tenant is being created and will be available shortly."
+    provisioned_message = "Your Kafka tenant is ready."
+    support_email = "hello@streamabyss.com"
+    pages = (Page("Overview", "home", "kafkacluster:overview"),)
+
+    def validate_limits(self, limits: Mapping[str, Any]) -> None:
+        """Every limit of `LIMITS`, a whole number above zero."""
+        if set(limits) != set(LIMITS):
+            raise ValueError(f"limits are {LIMITS}")
+        if any(not isinstance(value, int) or value <= 0 for value in limits.values()):
+            raise ValueError("limits are whole numbers above zero")
+
+    def provision_steps(self) -> Sequence[Step]:
+        """Tenant, then password."""
+        return (Step("create tenant", ensure_tenant), ISSUE_CREDENTIAL)
+
+    def config_vars(self, resource: Resource) -> dict[str, str]:
+        """User, password, SASL mechanism and brokers."""
+        tenant = Tenant.objects.get(resource=resource)
+        credential = active_credential(resource)
+        if credential is None:
+            raise ValueError(f"resource {resource.uuid} has no password")
+        return {
+            "KAFKACLUSTER_USERNAME": tenant.username,
+            "KAFKACLUSTER_PASSWORD": credential.get_sealed("secret") or "",
+            "KAFKACLUSTER_SASL_METHOD": credential.kind,
+            "KAFKACLUSTER_BROKERS": kafka_environment().brokers,
+        }
+
+    def generate_secret(self, resource: Resource) -> GeneratedSecret:
+        """A password (URL-safe, so that it survives any config file) on the mechanism the active one is not on."""
+        active = active_credential(resource)
+        mechanism = MECHANISMS[1] if active and active.kind == MECHANISMS[0] else MECHANISMS[0]
+        return GeneratedSecret(new_public_id(), secrets.token_urlsafe(32), kind=mechanism)
+
+    def deprovision_steps(self) -> Sequence[Step]:
+        """End the tenant."""
+        return (Step("end tenant", end_tenant),)
+
+    def dashboard_url(self, resource: Resource) -> str:
+        """The overview."""
+        return reverse("kafkacluster:overview", args=[resource.uuid])
+
+    def usage_summary(self, resource: Resource) -> list[Meter]:
+        """Throughput and resource quotas."""
+        limits = resource.plan.limits if resource.plan else {}
+        return [
+            Meter("Produce", limits.get("produce_bytes_per_second"), "bytes/s"),
+            Meter("Consume", limits.get("consume_bytes_per_second"), "bytes/s"),
+            Meter("Topics", limits.get("topics"), "topics"),
+            Meter("Partitions", limits.get("partitions"), "partitions"),
+            Meter("Stored data", limits.get("stored_bytes"), "bytes"),
+        ]
+
+    def limit_rows(self, plan: Plan) -> list[tuple[str, str]]:
+        """The limits in words; kB are thousands of bytes."""
+        limits = plan.limits
+        return [
+            ("Produce quota", f"{limits['produce_bytes_per_second'] // 1000} kB/s"),
+            ("Consume quota", f"{limits['consume_bytes_per_second'] // 1000} kB/s"),
+            ("Topics", str(limits["topics"])),
+            ("Partitions", str(limits["partitions"])),
+            ("Consumer groups", str(limits["consumer_groups"])),
+            ("Longest retention", f"{limits['retention_hours']} h"),
+            ("Stored data", f"{limits['stored_bytes'] / 1_000_000_000:g} GB"),
+            ("Largest message", f"{limits['max_message_bytes'] // 1000} kB"),
+        ]

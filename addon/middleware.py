@@ -1,0 +1,58 @@
+"""What every request passes: a correlation id for its log lines, and a content security policy for its page."""
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{8,80}$")
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+
+
+class CorrelationMiddleware:
+    """Takes Heroku's `X-Request-Id`, or makes one, and gives it to every log line, audit event and the answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Django's way to hand over what comes next."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Bind the id for the length of the request."""
+        given = request.headers.get("X-Request-Id", "")
+        correlation_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        clear_contextvars()
+        bind_contextvars(correlation_id=correlation_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            clear_contextvars()
+        response["X-Request-Id"] = correlation_id
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Allows a page its own scripts and styles, and those with the request's nonce; nothing else."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Django's way to hand over what comes next."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Add the header, unless the view has set its own policy."""
+        request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        if response.get("Content-Type", "").startswith("text/html"):
+            response.setdefault("Content-Security-Policy", _POLICY.format(nonce=request.csp_nonce))  # type: ignore[attr-defined]
+        return response
+
+
+def csp_nonce(request: HttpRequest) -> dict[str, str]:
+    """Template context: `csp_nonce` for `<script nonce>`."""
+    return {"csp_nonce": getattr(request, "csp_nonce", "")}

@@ -1,0 +1,1 @@
+"""The MobiLoud add-on: a website becomes iOS and Android apps."""

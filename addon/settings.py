@@ -1,0 +1,194 @@
+"""Django's settings. Values that differ by machine come from `addon.env`."""
+
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
+from addon.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+load_env_file()
+ENV = read_environment()
+DEVELOPMENT = ENV.addonworks_env == "development"
+
+SECRET_KEY = ENV.secret_key.get_secret_value()
+SECRET_KEY_FALLBACKS = ENV.secret_key_fallbacks
+DEBUG = False
+ALLOWED_HOSTS = [*ENV.hosts, *(["127.0.0.1", "localhost"] if not ENV.secure else [])]
+BASE_URL = ENV.base_url.rstrip("/")
+
+# --- the services this provider sells: a fourth one is a folder and a line here -----------------------------
+ADDON_SERVICES = [
+    "addon.inference.service.Inference",
+    "addon.kafkacluster.service.KafkaCluster",
+    "addon.mobiloud.service.MobiLoud",
+]
+PARTNER_SECRETS = {
+    path.split(".")[-3]: PartnerSecrets.read(path.split(".")[-3]) for path in ADDON_SERVICES
+}
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "provisioning",
+    "sso",
+    "billing",
+    *(path.rsplit(".", 2)[0] for path in ADDON_SERVICES),
+]
+
+MIDDLEWARE = [
+    "addon.middleware.CorrelationMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "addon.middleware.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "addon.urls"
+ASGI_APPLICATION = "addon.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "addon.middleware.csp_nonce",
+            ],
+        },
+    },
+]
+
+# --- Postgres -------------------------------------------------------------------------------------------------
+_conninfo = conninfo_to_dict(ENV.database_url.get_secret_value())
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": _conninfo.pop("host", ""),
+        "PORT": str(_conninfo.pop("port", "")),
+        "NAME": _conninfo.pop("dbname", ""),
+        "USER": _conninfo.pop("user", ""),
+        "PASSWORD": _conninfo.pop("password", ""),
+        "OPTIONS": {
+            **_conninfo,
+            "pool": {"min_size": 1, "max_size": ENV.database_pool_size, "timeout": 10},
+            # A statement that hangs would hold a row that Heroku's next call needs.
+            "options": "-c statement_timeout=20000 -c lock_timeout=10000",
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery ---------------------------------------------------------------------------------------------------
+REDIS_URL = ENV.redis_url.get_secret_value()
+CELERY_BROKER_URL = REDIS_URL
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A task ends before the lease of the row it works on does: two workers never act on one operation.
+CELERY_TASK_SOFT_TIME_LIMIT = max(1, int(ENV.operation_lease_seconds * 0.75))
+CELERY_TASK_TIME_LIMIT = max(2, int(ENV.operation_lease_seconds * 0.9))
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 1.0,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = ""
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "provisioning.sweep",
+        "schedule": ENV.sweep_interval_seconds,
+        "options": {"expires": 60, "queue": "maintenance"},
+    },
+    "reconcile": {
+        "task": "provisioning.reconcile",
+        "schedule": 86400.0,
+        "options": {"expires": 3600, "queue": "maintenance"},
+    },
+}
+
+# --- Heroku ---------------------------------------------------------------------------------------------------
+HEROKU_API_URL = ENV.heroku_api_url.rstrip("/")
+HEROKU_ID_URL = ENV.heroku_id_url.rstrip("/")
+HEROKU_DASHBOARD_URL = ENV.heroku_dashboard_url.rstrip("/")
+OPERATION_LEASE_SECONDS = ENV.operation_lease_seconds
+CREDENTIAL_OVERLAP_SECONDS = ENV.credential_overlap_seconds
+DATA_RETENTION_DAYS = ENV.data_retention_days
+SEALING_KEYS = secret_list(ENV.sealing_keys)
+PEPPERS = secret_list(ENV.peppers)
+METRICS_TOKEN = ENV.metrics_token.get_secret_value() if ENV.metrics_token else None
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+# --- what a browser gets --------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [path for path in [BASE_DIR / "frontend" / "dist"] if path.is_dir()]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if ENV.addonworks_env == "test"
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = ENV.addonworks_env == "test"
+SECURE_SSL_REDIRECT = False  # the platform's router does it, and Heroku's own calls must never be redirected
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.secure else None
+SECURE_HSTS_SECONDS = 31_536_000 if ENV.secure else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = ENV.secure
+SECURE_HSTS_PRELOAD = ENV.secure
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.secure
+SESSION_COOKIE_NAME = "__Host-operator" if ENV.secure else "operator"
+CSRF_COOKIE_NAME = "__Host-csrf" if ENV.secure else "csrf"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "addon.errors.forbidden"
+CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith(("http://", "https://")) else []
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+# Heroku's own pages post the SSO form from another origin.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+LOGGING_CONFIG = None
+logging_config(log_format=ENV.log_format, level=ENV.log_level)
+
+SILENCED_SYSTEM_CHECKS = [
+    "security.W008",  # SECURE_SSL_REDIRECT: see above
+]

@@ -1,0 +1,23 @@
+"""Every address of the web process, except the inference API's, which `addon.asgi` takes first."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from addon import health
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("", include("provisioning.urls")),
+    path("", include("sso.urls")),
+    path("", include("addon.inference.urls")),
+    path("", include("addon.kafkacluster.urls")),
+    path("", include("addon.mobiloud.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "addon.errors.bad_request"
+handler403 = "addon.errors.forbidden"
+handler404 = "addon.errors.not_found"
+handler500 = "addon.errors.server_error"

@@ -1,0 +1,1 @@
+"""Money: what each resource brings, to the cent."""

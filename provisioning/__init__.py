@@ -1,0 +1,1 @@
+"""Heroku in and out: catalogue, resources, operations, the Partner API and the Platform API."""

@@ -1,0 +1,156 @@
+"""Keys and passwords issued to customers: their form, their life, and finding one that is presented."""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from provisioning import audit
+from provisioning.models import Credential, Operation, Resource
+from provisioning.sealing import pepper_ring
+from provisioning.services import service_of
+from provisioning.states import CredentialState
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CHECKSUM_LENGTH = 6
+
+
+def _base62(number: int, length: int) -> str:
+    digits = ""
+    for _ in range(length):
+        number, rest = divmod(number, 62)
+        digits = _ALPHABET[rest] + digits
+    return digits
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode()), _CHECKSUM_LENGTH)
+
+
+def new_key(*, prefix: str, public_id: str) -> str:
+    """A key `prefix` + public part (12) + 30 random base-62 characters (178 bits) + checksum (6)."""
+    body = prefix + public_id + "".join(secrets.choice(_ALPHABET) for _ in range(30))
+    return body + _checksum(body)
+
+
+def key_public_id(key: str, *, prefix: str) -> str | None:
+    """The public part of a key of our form, None when prefix, length or checksum are not right.
+
+    The checksum turns a mistyped key away without a look-up, and lets scanners recognise a leaked one.
+    """
+    if len(key) != len(prefix) + 12 + 30 + _CHECKSUM_LENGTH or not key.startswith(prefix) or not key.isascii():
+        return None
+    body, checksum = key[:-_CHECKSUM_LENGTH], key[-_CHECKSUM_LENGTH:]
+    if not hmac.compare_digest(_checksum(body), checksum):
+        return None
+    return key[len(prefix) : len(prefix) + 12]
+
+
+def secret_digest(secret: str, *, version: int) -> bytes:
+    """HMAC-SHA-256 of `secret` under the pepper `version`; KeyError when that pepper is gone."""
+    return hmac.digest(pepper_ring().keys[version], secret.encode(), hashlib.sha256)
+
+
+def issue_credential(operation: Operation) -> Credential:
+    """The credential that `operation` issues, made on the first call; a repeat returns the same one.
+
+    The one that was active before is retiring from now on, without a time yet: it stays valid until the rotation
+    says when it ends.
+    """
+    with transaction.atomic():
+        resource = Resource.objects.select_for_update().get(pk=operation.resource_id)
+        existing = Credential.objects.filter(operation=operation).first()
+        if existing:
+            return existing
+        generated = service_of(resource).generate_secret(resource)
+        version = pepper_ring().current
+        Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).update(
+            state=CredentialState.RETIRING
+        )
+        credential = Credential(
+            resource=resource,
+            operation=operation,
+            public_id=generated.public_id,
+            kind=generated.kind,
+            digest=secret_digest(generated.secret, version=version),
+            pepper_version=version,
+        )
+        credential.set_sealed(secret=generated.secret)
+        credential.save(force_insert=True)
+        audit.record("credential.issued", resource=resource, operation=operation, credential=generated.public_id)
+        return credential
+
+
+def active_credential(resource: Resource) -> Credential | None:
+    """The credential that the config vars show."""
+    return Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).first()
+
+
+def find_credential(presented: str, *, public_id: str) -> Credential | None:
+    """The live credential whose whole secret is `presented`, compared in constant time; None for any mismatch."""
+    found = (
+        Credential.objects.select_related("resource__plan")
+        .filter(public_id=public_id)
+        .exclude(state=CredentialState.REVOKED)
+        .first()
+    )
+    if found is None or found.pepper_version not in pepper_ring().keys:
+        return None
+    if not hmac.compare_digest(bytes(found.digest), secret_digest(presented, version=found.pepper_version)):
+        return None
+    if found.retires_at and found.retires_at <= timezone.now():
+        return None
+    return found
+
+
+def retire_replaced(resource: Resource, *, at: datetime | None = None) -> None:
+    """Let every replaced credential of `resource` end at `at`, or after the overlap when none is given."""
+    at = at or timezone.now() + timedelta(seconds=settings.CREDENTIAL_OVERLAP_SECONDS)
+    Credential.objects.filter(resource=resource, state=CredentialState.RETIRING, retires_at=None).update(
+        retires_at=at
+    )
+
+
+def revoke(resource: Resource, *, only_due: bool = False, operation: Operation | None = None) -> int:
+    """Revoke the replaced credentials of `resource` (those whose time has come, with `only_due`); how many."""
+    chosen = Credential.objects.filter(resource=resource, state=CredentialState.RETIRING)
+    if only_due:
+        chosen = chosen.filter(retires_at__lte=timezone.now())
+    return _revoke(chosen, resource=resource, operation=operation)
+
+
+def revoke_all(resource: Resource, *, operation: Operation | None = None) -> int:
+    """Revoke every credential of `resource` at once and destroy the secrets."""
+    chosen = Credential.objects.filter(resource=resource).exclude(state=CredentialState.REVOKED)
+    return _revoke(chosen, resource=resource, operation=operation)
+
+
+def restore_replaced(operation: Operation) -> None:
+    """Undo an issue whose config vars never reached the app: the new credential ends, the former is active again."""
+    with transaction.atomic():
+        resource = Resource.objects.select_for_update().get(pk=operation.resource_id)
+        mine = Credential.objects.filter(operation=operation).exclude(state=CredentialState.REVOKED)
+        if not mine.exists():
+            return
+        _revoke(mine, resource=resource, operation=operation)
+        former = (
+            Credential.objects.filter(resource=resource, state=CredentialState.RETIRING)
+            .order_by("-created_at")
+            .first()
+        )
+        if former:
+            former.state, former.retires_at = CredentialState.ACTIVE, None
+            former.save(update_fields=["state", "retires_at"])
+
+
+def _revoke(chosen, *, resource: Resource, operation: Operation | None) -> int:  # type: ignore[no-untyped-def]
+    names = list(chosen.values_list("public_id", flat=True))
+    if names:
+        chosen.update(state=CredentialState.REVOKED, revoked_at=timezone.now(), secret=None)
+        audit.record("credential.revoked", resource=resource, operation=operation, credentials=names)
+    return len(names)

@@ -1,0 +1,96 @@
+"""Calls to Heroku's Platform API about one resource, and what its answers mean.
+
+Sources: Heroku's Platform API reference (statuses, headers) and its published schema (paths, bodies).
+"""
+
+from typing import Any
+
+import requests
+from django.conf import settings
+
+from provisioning import access
+from provisioning.heroku_http import TIMEOUT, error_id, retry_after, session
+from provisioning.models import Resource
+from provisioning.services import Fault, Unrecoverable
+
+MEDIA_TYPE = "application/vnd.heroku+json; version=3"
+ResourceGone = access.ResourceGone
+
+
+def read_addon(resource: Resource) -> dict[str, Any]:
+    """The add-on as Heroku has it: `state`, `plan.name`, `app` …"""
+    found: dict[str, Any] = _call("GET", f"/addons/{resource.uuid}", resource=resource)
+    return found
+
+
+def read_config(resource: Resource) -> dict[str, str]:
+    """The config vars that Heroku holds for the resource, by full name."""
+    pairs = _call("GET", f"/addons/{resource.uuid}/config", resource=resource)
+    return {pair["name"]: pair["value"] for pair in pairs if pair.get("value") is not None}
+
+
+def write_config(resource: Resource, config: dict[str, str]) -> None:
+    """Replace the config vars by `config`, the complete set: whether Heroku keeps omitted names is not documented."""
+    body = {"config": [{"name": name, "value": value} for name, value in sorted(config.items())]}
+    _call("PATCH", f"/addons/{resource.uuid}/config", resource=resource, json=body)
+
+
+def mark_provisioned(resource: Resource) -> None:
+    """Tell Heroku that an asynchronous provision has finished."""
+    _call("POST", f"/addons/{resource.uuid}/actions/provision", resource=resource)
+
+
+def mark_deprovisioned(resource: Resource) -> None:
+    """Tell Heroku that an asynchronous provision has failed and the resource is gone."""
+    _call("POST", f"/addons/{resource.uuid}/actions/deprovision", resource=resource)
+
+
+def read_app(resource: Resource, app: str) -> dict[str, Any]:
+    """One app by id or name."""
+    found: dict[str, Any] = _call("GET", f"/apps/{app}", resource=resource)
+    return found
+
+
+def read_collaborators(resource: Resource, app: str) -> list[dict[str, Any]]:
+    """Who has access to an app, with `role` and `user.email`."""
+    found: list[dict[str, Any]] = _call("GET", f"/apps/{app}/collaborators", resource=resource)
+    return found
+
+
+def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> Any:
+    """One call with the resource's token; a 401 refreshes it once.
+
+    Raises ResourceGone on 403, 404 and 410, Fault on 429, 5xx and when nothing answers (with Heroku's Retry-After),
+    Unrecoverable on any other refusal. No exception holds a token or a body.
+    """
+    token = access.usable_token(resource)
+    response = _send(method, path, token=token, json=json)
+    if response.status_code == 401:
+        token = access.refreshed_token(resource, stale=token)
+        response = _send(method, path, token=token, json=json)
+    status = response.status_code
+    if status in (403, 404, 410):
+        raise ResourceGone(f"{method} {path}: {status}")
+    if status in (401, 408, 429) or status >= 500:
+        raise Fault(f"{method} {path}: {status}", retry_after=retry_after(response))
+    if status >= 400:
+        raise Unrecoverable(f"{method} {path}: {status} {error_id(response)}")
+    return response.json() if response.content else None
+
+
+def _send(method: str, path: str, *, token: str, json: Any) -> requests.Response:
+    try:
+        return session.request(
+            method,
+            settings.HEROKU_API_URL + path,
+            json=json,
+            headers={
+                "Accept": MEDIA_TYPE,
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+            },
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise Fault(f"{method} {path}: {type(error).__name__}") from None

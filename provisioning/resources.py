@@ -1,0 +1,282 @@
+"""What Heroku asks of a resource: provision, plan change, deprovision. One transaction each, nothing outside Postgres.
+
+Every function answers a repeat as it answered the first time, and a Refusal leaves nothing behind.
+"""
+
+import uuid as uuids
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from provisioning import access, audit, credentials, lifecycle, operations
+from provisioning.catalogue import find_plan, find_region
+from provisioning.models import Operation, Plan, PlanPeriod, Resource
+from provisioning.services import AddonService, Provisions, Refusal
+from provisioning.states import (
+    ACTIVE_OPERATION_STATES,
+    GONE_STATES,
+    OperationKind,
+    ResourceState,
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ProvisionRequest:
+    """Heroku's provision request after reading; only `uuid` and `plan` are always there."""
+
+    uuid: uuids.UUID
+    plan: str
+    name: str
+    region: str | None
+    options: dict[str, str]
+    grant_code: str | None
+    grant_expires_at: datetime | None
+    log_input_url: str | None
+    stored: dict[str, Any]
+    """The request without its secrets, kept so that new fields of Heroku's can be looked at."""
+
+
+class Gone(Exception):
+    """The resource was deprovisioned, or deleted before we ever saw it. Ends Heroku's repeats (410)."""
+
+
+class Unknown(Exception):
+    """No such resource of this service (404)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to tell Heroku: `ready` False means accepted, and done later."""
+
+    ready: bool
+    message: str
+    config: dict[str, str] | None = None
+
+
+def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
+    """Make the resource, or answer for the one that Heroku's uuid already has.
+
+    The first request stands: a repeat with other parameters changes nothing, except that a newer grant is kept while
+    none has been exchanged. Raises Refusal or Gone.
+    """
+    existing = Resource.objects.select_related("plan").filter(uuid=wanted.uuid).first()
+    if existing is None:
+        plan = find_plan(service, wanted.plan)
+        region = find_region(plan, wanted.region)
+        options = service.accept_options(wanted.options)
+        try:
+            with transaction.atomic():
+                return _create(service, wanted, plan=plan, region=region, options=options)
+        except IntegrityError:
+            # Another delivery of the same request was quicker; any other cause shows again below.
+            existing = Resource.objects.select_related("plan").filter(uuid=wanted.uuid).first()
+            if existing is None:
+                raise
+    return _repeat(service, existing, wanted)
+
+
+def _create(
+    service: AddonService, wanted: ProvisionRequest, *, plan: Plan, region: str, options: dict[str, Any]
+) -> Outcome:
+    resource = Resource(
+        uuid=wanted.uuid,
+        service=service.slug,
+        plan=plan,
+        name=wanted.name,
+        region=region,
+        options=options,
+        request=wanted.stored,
+    )
+    resource.set_sealed(log_input_url=wanted.log_input_url)
+    resource.save(force_insert=True)
+    PlanPeriod.objects.create(
+        resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now()
+    )
+    audit.record(
+        "provision.requested", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
+    )
+    access.offer_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
+    if service.provisions is Provisions.AFTERWARDS:
+        operations.start_operation(
+            resource, OperationKind.PROVISION, requested_by=audit.HEROKU, target_plan=plan
+        )
+        return Outcome(ready=False, message=service.provisioning_message)
+    operation = Operation.objects.create(
+        resource=resource,
+        kind=OperationKind.PROVISION,
+        target_plan=plan,
+        requested_by=audit.HEROKU,
+        correlation_id=audit.correlation_id(),
+    )
+    operations.run_inline(operation)
+    return Outcome(
+        ready=True, message=service.provisioned_message, config=service.config_vars(operation.resource)
+    )
+
+
+def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest) -> Outcome:
+    if resource.state in GONE_STATES:
+        raise Gone
+    if resource.service != service.slug:
+        # Heroku gives a uuid once. What belongs to another service neither exists here nor can be made here.
+        raise Refusal("This resource cannot be provisioned here.", code="uuid_taken")
+    if resource.state == ResourceState.FAILED:
+        raise Refusal(
+            f"{service.name} could not be provisioned. Nothing is charged; remove the add-on and add it again.",
+            code="provision_failed",
+        )
+    log.info("provision.repeated", resource=str(resource.uuid), state=resource.state)
+    with transaction.atomic():
+        access.offer_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
+    if resource.state == ResourceState.PROVISIONING:
+        return Outcome(ready=False, message=service.provisioning_message)
+    return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
+
+
+def change_plan(service: AddonService, uuid: uuids.UUID, plan_slug: str, *, actor: str = audit.HEROKU) -> Outcome:
+    """Move the resource to another plan. Raises Refusal, Gone or Unknown.
+
+    The plan counts from this answer on, for Heroku bills it from here; what has to change outside follows by an
+    operation. The present plan again is no change: Heroku may believe an earlier success to have failed.
+    """
+    with transaction.atomic():
+        resource = _locked(service, uuid)
+        if resource.state in GONE_STATES:
+            raise Gone
+        if resource.state == ResourceState.FAILED:
+            raise Refusal("This resource failed to provision. Remove it and add it again.", code="failed")
+        former = resource.plan
+        if former is None:
+            raise Gone
+        if former.slug == plan_slug:
+            log.info("plan_change.same_plan", resource=str(uuid), plan=plan_slug)
+            audit.record("plan_change.same_plan", resource=resource, actor=actor, plan=plan_slug)
+            return _plan_answer(service, resource, f"{service.name} is on plan {former.name}.")
+        plan = find_plan(service, plan_slug)
+        if resource.state == ResourceState.PROVISIONING:
+            raise Refusal(
+                f"{service.name} is still being created. Change the plan once it is ready.", code="still_provisioning"
+            )
+        if resource.operations.filter(
+            kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
+        ).exists():
+            raise Refusal(
+                f"The change to plan {former.name} is still being applied. Try again in a minute.",
+                code="change_in_progress",
+            )
+        if resource.region not in plan.regions:
+            raise Refusal(
+                f"Plan '{plan.slug}' is not offered in region '{resource.region}', where this resource is.",
+                code="region_unsupported",
+            )
+        service.check_plan_change(resource, plan)
+        return _move_to(service, resource, plan, actor=actor)
+
+
+def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: str) -> Outcome:
+    former = resource.plan
+    now = lifecycle.close_plan_period(resource)
+    PlanPeriod.objects.create(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now)
+    resource.plan = plan
+    resource.save(update_fields=["plan"])
+    audit.record(
+        "plan_change.accepted",
+        resource=resource,
+        actor=actor,
+        former=former.slug if former else None,
+        plan=plan.slug,
+    )
+    message = f"{service.name} moved from {former.name if former else '?'} to {plan.name}."
+    if service.provisions is Provisions.IN_REQUEST:
+        operation = Operation.objects.create(
+            resource=resource,
+            kind=OperationKind.PLAN_CHANGE,
+            target_plan=plan,
+            requested_by=actor,
+            correlation_id=audit.correlation_id(),
+        )
+        operations.run_inline(operation)
+    else:
+        operations.start_operation(
+            resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan
+        )
+        message = f"{message} The new limits apply within a minute."
+    return _plan_answer(service, resource, message)
+
+
+def _plan_answer(service: AddonService, resource: Resource, message: str) -> Outcome:
+    if resource.state != ResourceState.PROVISIONED:
+        return Outcome(ready=True, message=message)
+    ready = not resource.operations.filter(
+        kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
+    ).exists()
+    return Outcome(ready=ready, message=message, config=service.config_vars(resource) if ready else None)
+
+
+def deprovision(service: AddonService, uuid: uuids.UUID, *, actor: str = audit.HEROKU) -> None:
+    """End the resource: its credentials are dead and its secrets destroyed when this returns, the rest follows.
+
+    A provision in flight is cancelled. A uuid that was never seen leaves a tombstone, so that a provision request which
+    this call overtook is answered with Gone. Raises Gone for a repeat and for a tombstone, Unknown for another service's.
+    """
+    try:
+        _deprovision_known(service, uuid, actor=actor)
+    except Unknown:
+        try:
+            _leave_tombstone(service, uuid)
+        except IntegrityError:  # the provision request came in between
+            _deprovision_known(service, uuid, actor=actor)
+            return
+        raise Gone from None
+
+
+@transaction.atomic
+def _deprovision_known(service: AddonService, uuid: uuids.UUID, *, actor: str) -> None:
+    resource = _locked(service, uuid)
+    if resource.state in GONE_STATES:
+        raise Gone
+    unfinished = resource.state == ResourceState.PROVISIONING
+    operations.cancel_active(
+        resource,
+        kinds=(
+            OperationKind.PROVISION,
+            OperationKind.PLAN_CHANGE,
+            OperationKind.ROTATION,
+            OperationKind.REVOCATION,
+            OperationKind.CONFIG_PUSH,
+        ),
+        reason="the resource is deprovisioned",
+    )
+    lifecycle.close_plan_period(resource, void=unfinished)
+    lifecycle.end_access(resource)
+    credentials.revoke_all(resource)
+    lifecycle.move(resource, ResourceState.DEPROVISIONING, actor=actor)
+    # After a failed provision this finds the clean-up that is under way, which with the access ended tells Heroku
+    # nothing any more.
+    operations.start_operation(resource, OperationKind.DEPROVISION, requested_by=actor)
+
+
+def _locked(service: AddonService, uuid: uuids.UUID) -> Resource:
+    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").filter(uuid=uuid).first()
+    if resource is None or resource.service != service.slug:
+        raise Unknown
+    return resource
+
+
+def _leave_tombstone(service: AddonService, uuid: uuids.UUID) -> None:
+    if Resource.objects.filter(uuid=uuid).exists():
+        raise Unknown  # another service's: it is not ours to end
+    with transaction.atomic():
+        tombstone = Resource.objects.create(
+            uuid=uuid,
+            service=service.slug,
+            state=ResourceState.DEPROVISIONED,
+            deprovisioned_at=timezone.now(),
+        )
+        audit.record("deprovision.unknown_uuid", resource=tombstone, actor=audit.HEROKU)

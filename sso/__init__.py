@@ -1,0 +1,1 @@
+"""The customer's door: single sign-on, session, and the frame of every dashboard."""
