@@ -1,0 +1,87 @@
+"""Command line of the sandbox: ``serve`` it, ``register`` services with a running one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from sandbox.errors import ApiError
+from sandbox.server import serve
+from sandbox.state import PROVIDER_LIMIT_SECONDS
+from sandbox.store import DataFolderInUse
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A stand-in Heroku for development."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("serve", help="run the sandbox")
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=8100, help="0 takes a free one")
+    server.add_argument("--data", type=Path, required=True, help="folder for the sandbox's state")
+    server.add_argument("--services", type=Path, help="services.json to register at start")
+    server.add_argument("--public-url", help="address others reach it at, if not http://HOST:PORT")
+    server.add_argument(
+        "--provider-limit",
+        type=float,
+        default=PROVIDER_LIMIT_SECONDS,
+        help="seconds a provider has to answer",
+    )
+    register = commands.add_parser("register", help="register services with a running sandbox")
+    register.add_argument("services", type=Path)
+    register.add_argument("--sandbox", default="http://127.0.0.1:8100", help="address of the running sandbox")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    if options.command == "serve":
+        return _serve(options)
+    return _register(options.services, options.sandbox)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        asyncio.run(
+            serve(
+                host=options.host,
+                port=options.port,
+                data=options.data,
+                services=options.services,
+                public_url=options.public_url,
+                provider_limit=options.provider_limit,
+            )
+        )
+    except (ApiError, DataFolderInUse, OSError, ValueError) as error:
+        sys.stderr.write(f"sandbox: {error}\n")
+        return 1
+    return 0
+
+
+def _register(services: Path, sandbox: str) -> int:
+    try:
+        document = json.dumps(json.loads(services.read_text("utf-8"))).encode()
+        request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
+            sandbox.rstrip("/") + "/sandbox/services",
+            data=document,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - the same
+            names = json.load(response)["registered"]
+    except urllib.error.HTTPError as error:
+        sys.stderr.write(f"sandbox: {json.load(error).get('message')}\n")
+        return 1
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"sandbox: {error}\n")
+        return 1
+    sys.stdout.write(f"registered: {', '.join(names)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The sandbox as an aiohttp application, and the process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from sandbox import identity
+from sandbox.addons import give_up_interrupted
+from sandbox.apps import first_start
+from sandbox.background import keep_time
+from sandbox.catalogue import register_services
+from sandbox.control import control_routes
+from sandbox.pages import page_routes
+from sandbox.routes import platform_routes
+from sandbox.state import Sandbox
+from sandbox.store import Store
+from sandbox.web_api import SANDBOX, json_errors, same_site
+
+log = logging.getLogger(__name__)
+SHUTDOWN_SECONDS = 3.0
+
+
+def build_application(sandbox: Sandbox) -> web.Application:
+    """The HTTP application over a running sandbox; it owns the sandbox's background work and its end."""
+    application = web.Application(middlewares=[json_errors, same_site], client_max_size=2 * 1024 * 1024)
+    application[SANDBOX] = sandbox
+    application.add_routes([web.post("/oauth/token", identity.token), web.post("/logs", identity.logs)])
+    application.add_routes(platform_routes())
+    application.add_routes(control_routes())
+    application.add_routes(page_routes())
+    application.cleanup_ctx.append(_background)
+    return application
+
+
+async def _background(application: web.Application) -> AsyncIterator[None]:
+    sandbox = application[SANDBOX]
+    sandbox.spawn(keep_time(sandbox))
+    yield
+    await sandbox.close()
+
+
+async def serve(
+    *, host: str, port: int, data: Path, services: Path | None, public_url: str | None, provider_limit: float
+) -> None:
+    """Run until SIGTERM or SIGINT. Prints one line when ready; with port 0 that line tells the port.
+
+    Raises DataFolderInUse, OSError for a taken port, ApiError or ValueError for a bad services file.
+    """
+    store = Store(data)
+    sandbox = Sandbox(store, public_url=public_url or f"http://{host}:{port}", provider_limit=provider_limit)
+    runner = web.AppRunner(build_application(sandbox), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    try:
+        first_start(sandbox)
+        give_up_interrupted(sandbox)
+        if services is not None:
+            register_services(sandbox, json.loads(services.read_text("utf-8")))
+        await runner.setup()
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound = runner.addresses[0][1]
+        if public_url is None:
+            sandbox.public_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{bound}"  # noqa: S104
+        print(f"sandbox ready at {sandbox.public_url}", flush=True)
+        await _until_told_to_stop()
+    finally:
+        await runner.cleanup()
+        with contextlib.suppress(Exception):
+            await sandbox.close()
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
