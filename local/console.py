@@ -9,7 +9,7 @@ _WIDTH = 10
 
 
 class Console:
-    """Prefixed lines on standard output. Colour follows NO_COLOR, FORCE_COLOR, and whether it is a terminal."""
+    """Prefixed lines on standard output, coloured on a terminal; NO_COLOR and FORCE_COLOR decide."""
 
     def __init__(self) -> None:
         forced = bool(os.environ.get("FORCE_COLOR"))

@@ -36,7 +36,7 @@ def is_taken(port: int) -> bool:
 
 
 def answers_200(port: int, path: str) -> bool:
-    """Tell whether a GET of this path on 127.0.0.1 is answered with 200, past any proxy of the environment."""
+    """Tell whether a GET of this path on 127.0.0.1 is answered with 200, past any configured proxy."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)

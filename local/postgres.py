@@ -159,6 +159,13 @@ class Postgres:
 
         Raises as `prepare` does, and PostgresError with the server's last words when it does not start.
         """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             self.prepare()

@@ -136,6 +136,13 @@ class Redis:
 
     def start(self) -> None:
         """Start the server and wait until it answers; raises as `prepare` does, and RedisError."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             self.prepare()

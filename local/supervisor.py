@@ -79,7 +79,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def signals_handled(self) -> Iterator[None]:
-        """Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop; a second one is obeyed at once."""
+        """Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop; a second one kills."""
 
         def request(*_: object) -> None:
             self._requests += 1
@@ -156,22 +156,23 @@ class Supervisor:
             self._tick()
 
     def stop(self) -> None:
-        """Stop everything, the highest level first; a further request kills what is left."""
-        requests = self._requests
+        """Stop everything, the highest level first; a second request kills what is left."""
         running = [state.running for state in self._states if state.running] + self._steps
         for level in sorted({one.program.level for one in running}, reverse=True):
             group = [one for one in running if one.program.level == level]
             for one in group:
                 one.ask_to_stop()
-            deadline = time.monotonic() + max(one.program.stop_seconds for one in group)
-            while any(one.is_alive() for one in group):
-                if time.monotonic() > deadline or self._requests > max(requests, 1):
-                    break
+            asked = time.monotonic()
+            while group:
                 self._read(0.05)
-            for one in group:
-                if one.is_alive():
-                    self._console.say(f"{one.program.name} did not stop in time: killed")
-                self._finish(one)
+                for one in list(group):
+                    late = time.monotonic() > asked + one.program.stop_seconds or self._requests > 1
+                    if one.is_alive() and not late:
+                        continue
+                    if one.is_alive():
+                        self._console.say(f"{one.program.name} did not stop in time: killed")
+                    self._finish(one)
+                    group.remove(one)
         self._states.clear()
         self._steps.clear()
         self._watcher.close()
