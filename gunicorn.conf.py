@@ -16,6 +16,8 @@ timeout = 60
 # Longer than the idle time of the routers in front (Heroku's: 55 s, AWS: 60 s), so that they close first.
 keepalive = 75
 accesslog = None
+# One socket in the home folder would be fought over by every gunicorn of this user.
+control_socket_disable = True
 errorlog = "-"
 loglevel = "info"
 # Workers are replaced now and then, not all at once, against slow leaks.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ from local.supervisor import Part, StoppedError, Supervisor
 
 QUEUES = ("grants", "operations", "notices", "usage", "maintenance")
 READY_SECONDS = 60.0
+
+_PYTHON = {
+    "PYTHONUNBUFFERED": "1",
+    # Celery's advice not to be root is right in production; on one machine it only hides what matters.
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+}
 
 
 class LaunchError(Exception):
@@ -70,6 +77,7 @@ class Stack:
 
         With `check`, stop as soon as all is ready. Returns the exit code. Raises LaunchError.
         """
+        self._started_at = time.monotonic()
         create_data_folder(self.data)
         with ExitStack() as cleaning:
             try:
@@ -106,7 +114,8 @@ class Stack:
         worker += ["--without-mingle", "--without-gossip", "--hostname", "worker@localhost"]
         beat = [*celery, "beat", "--schedule", str(self.data / "beat" / "schedule"), "--pidfile", ""]
         web = [python, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
-        web += ["--bind", f"127.0.0.1:{ports.web_port}", "--graceful-timeout", "5", "addon.asgi:application"]
+        web += ["--bind", f"127.0.0.1:{ports.web_port}", "--graceful-timeout", "5", "--log-level", "warning"]
+        web += ["addon.asgi:application"]
         sandbox = [python, "-m", "sandbox", "serve", "--host", "127.0.0.1", "--port", str(ports.sandbox_port)]
         sandbox += ["--data", str(self._sandbox_data), "--services", str(self._services_file)]
         return [
@@ -222,7 +231,7 @@ class Stack:
         return Program(
             name=name,
             argv=argv,
-            environment={**self.environment, "PYTHONUNBUFFERED": "1"},
+            environment={**self.environment, **_PYTHON},
             folder=self.project,
             level=level,
             stop_seconds=stop_seconds,
@@ -253,7 +262,7 @@ class Stack:
         sandbox, web = self.environment["HEROKU_API_URL"], self.environment["BASE_URL"]
         self._console.say(
             f"""
-Addonworks is running.
+Addonworks is running, after {time.monotonic() - self._started_at:.1f} s.
 
   Sandbox    {sandbox}   a stand-in Heroku: apps, add-ons, config vars
   Provider   {web}   Partner API, dashboards, operator's pages at /admin/
