@@ -14,7 +14,7 @@ from pathlib import Path
 from sandbox.errors import ApiError
 from sandbox.server import serve
 from sandbox.state import PROVIDER_LIMIT_SECONDS
-from sandbox.store import DataFolderInUse
+from sandbox.store import DataFolderInUseError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,17 +47,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     try:
+        services = json.loads(options.services.read_text("utf-8")) if options.services else None
         asyncio.run(
             serve(
                 host=options.host,
                 port=options.port,
                 data=options.data,
-                services=options.services,
+                services=services,
                 public_url=options.public_url,
                 provider_limit=options.provider_limit,
             )
         )
-    except (ApiError, DataFolderInUse, OSError, ValueError) as error:
+    except (ApiError, DataFolderInUseError, OSError, ValueError) as error:
         sys.stderr.write(f"sandbox: {error}\n")
         return 1
     return 0

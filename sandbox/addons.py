@@ -1,4 +1,4 @@
-"""The life of a resource, seen from Heroku: create, plan change, destroy, and what the provider may do to it."""
+"""The life of a resource, seen from Heroku: create, plan change, destroy, and what its provider may do."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ async def create_addon(
 ) -> Addon:
     """Add a service to an app: ask the provider, and return the add-on ``provisioned`` or ``provisioning``.
 
-    Raises ApiError when Heroku or the provider refuses (422, with the provider's message), or the provider does
-    not answer (503); then no add-on exists, and what the provider may have made is asked to be deleted.
+    Raises ApiError when Heroku or the provider refuses (422, with the provider's message), or the provider
+    does not answer (503); then no add-on exists, and what the provider may have made is asked to be deleted.
     """
     service, plan = resolve_plan(sandbox, plan_reference)
     addon = _reserve(
@@ -76,8 +76,8 @@ def _reserve(
     with sandbox.store.transaction():
         try:
             sandbox.store.run(
-                "INSERT INTO addons (id, name, service, plan, app_id, state, options, deadline_at, created_at,"
-                " updated_at) VALUES (?, ?, ?, ?, ?, 'provisioning', ?, ?, ?, ?)",
+                "INSERT INTO addons (id, name, service, plan, app_id, state, options, deadline_at,"
+                " created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'provisioning', ?, ?, ?, ?)",
                 *(identity, name, service.slug, plan.name, app.id, json.dumps(texts)),
                 *(now + PROVISION_LIMIT_SECONDS, now, now),
             )
@@ -120,7 +120,8 @@ def _take_provision_answer(sandbox: Sandbox, addon: Addon, answer: Answer) -> Ad
         raise invalid(contacting(addon, answer.message or UNREACHABLE, verb="create"))
     with sandbox.store.transaction():
         sandbox.store.run(
-            "UPDATE addons SET unanswered = 0, provider_id = ?, message = ?, drain_url = ?, updated_at = ? WHERE id = ?",
+            "UPDATE addons SET unanswered = 0, provider_id = ?, message = ?, drain_url = ?, updated_at = ?"
+            " WHERE id = ?",
             *(
                 answer.body["id"],
                 answer.message or None,
@@ -310,7 +311,7 @@ async def destroy_addon(sandbox: Sandbox, addon: Addon) -> Addon:
     """Deprovision a resource for a customer; returns it ``deprovisioned``, or ``deprovisioning`` while the
     provider works on it (202) or has not answered yet (5xx, timeout: repeated in the background).
 
-    Raises ApiError 422 with the provider's message when it refuses (another 4xx than 410); nothing changes then.
+    Raises ApiError 422 with the provider's message when it refuses (a 4xx but 410); nothing changes then.
     """
     async with sandbox.lock(addon.id):
         addon = reread(sandbox.store, addon)
@@ -340,7 +341,8 @@ def take_delete_answer(sandbox: Sandbox, addon: Addon, answer: Answer, *, reason
         deadline = now + PROVISION_LIMIT_SECONDS if answer.status == 202 else None
         sandbox.store.run(
             "UPDATE addons SET state = CASE WHEN deleted_at IS NULL THEN 'deprovisioning' ELSE state END,"
-            " unanswered = 0, delete_due_at = ?, delete_attempts = ?, deadline_at = ?, updated_at = ? WHERE id = ?",
+            " unanswered = 0, delete_due_at = ?, delete_attempts = ?, deadline_at = ?, updated_at = ?"
+            " WHERE id = ?",
             *(due, attempts, deadline, now, addon.id),
         )
         waiting = "the provider works on it" if due is None else "DELETE will be repeated"
@@ -360,8 +362,11 @@ async def destroy_app(sandbox: Sandbox, app: App) -> None:
 
 
 def patch_config(sandbox: Sandbox, addon: Addon, config: dict[str, Any]) -> dict[str, str]:
-    """The provider's ``PATCH /addons/<uuid>/config``. A provisioned resource's apps are released and restarted;
-    while provisioning nothing happens to them. Raises ApiError 422 for undeclared names or bad values."""
+    """The provider's ``PATCH /addons/<uuid>/config``.
+
+    A provisioned resource's apps are released and restarted; while provisioning nothing happens to them.
+    Raises ApiError 422 for undeclared names or bad values.
+    """
     check_config(get_service(sandbox.store, addon.service), config, nulls=True)
     with sandbox.store.transaction():
         values = merge_config(sandbox, addon, config)
@@ -392,7 +397,7 @@ def provision_action(sandbox: Sandbox, addon: Addon) -> Addon:
 
 
 def deprovision_action(sandbox: Sandbox, addon: Addon) -> Addon:
-    """The provider's ``actions/deprovision``: a provision that failed, or an asynchronous deprovision that is done.
+    """The provider's ``actions/deprovision``: a provision failed, or an asynchronous deprovision is done.
 
     Raises ApiError 422 for a provisioned resource that nobody asked to remove.
     """
@@ -430,7 +435,7 @@ def give_up_interrupted(sandbox: Sandbox) -> int:
 
 
 async def send_due_delete(sandbox: Sandbox, addon: Addon) -> None:
-    """Repeat a DELETE that is due; any 4xx but 410 is repeated too, because no customer is there to be told."""
+    """Repeat a DELETE that is due; any 4xx but 410 is repeated too: no customer is there to be told."""
     async with sandbox.lock(addon.id):
         current = reread(sandbox.store, addon)
         if current.delete_due_at is None or current.delete_due_at > sandbox.clock.now():

@@ -17,10 +17,18 @@ CONFIG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CONFIG_LIMIT_BYTES = 32 * 1024
 # Heroku region -> the Partner API's region value (without "amazon-web-services::").
 AWS_REGIONS = {
-    "us": "us-east-1", "eu": "eu-west-1", "virginia": "us-east-1", "oregon": "us-west-2",
-    "frankfurt": "eu-central-1", "dublin": "eu-west-1", "tokyo": "ap-northeast-1",
-    "singapore": "ap-southeast-1", "sydney": "ap-southeast-2", "london": "eu-west-2",
-    "montreal": "ca-central-1", "mumbai": "ap-south-1",
+    "us": "us-east-1",
+    "eu": "eu-west-1",
+    "virginia": "us-east-1",
+    "oregon": "us-west-2",
+    "frankfurt": "eu-central-1",
+    "dublin": "eu-west-1",
+    "tokyo": "ap-northeast-1",
+    "singapore": "ap-southeast-1",
+    "sydney": "ap-southeast-2",
+    "london": "eu-west-2",
+    "montreal": "ca-central-1",
+    "mumbai": "ap-south-1",
 }
 
 
@@ -42,8 +50,8 @@ def create_app(sandbox: Sandbox, *, name: str | None = None, region: str = "us")
     name = name or f"sandbox-app-{uuid.uuid4().hex[:6]}"
     if not APP_NAME.fullmatch(name):
         raise invalid(
-            "Name must start with a letter, end with a letter or digit and can only contain lowercase letters, "
-            "digits, and dashes (3 to 30 characters)."
+            "Name must start with a letter, end with a letter or digit and can only contain lowercase"
+            " letters, digits, and dashes (3 to 30 characters)."
         )
     if region not in AWS_REGIONS:
         raise invalid(f"Region {region} is unknown. Choose one of {', '.join(AWS_REGIONS)}.")
@@ -92,7 +100,8 @@ def release(sandbox: Sandbox, app_id: str, description: str, *, restart: bool = 
         version = (newest["version"] or 0) + 1 if newest else 1
         now = sandbox.clock.now()
         sandbox.store.run(
-            "INSERT INTO releases (id, app_id, version, description, user_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO releases (id, app_id, version, description, user_id, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             *(str(uuid.uuid4()), app_id, version, description, DEVELOPER_ID, now),
         )
         sandbox.store.run(
@@ -165,7 +174,8 @@ def add_collaborator(sandbox: Sandbox, app: App, email: str) -> User:
         row = sandbox.store.row("SELECT * FROM users WHERE email = ?", email)
         assert row is not None  # noqa: S101 - inserted above
         sandbox.store.run(
-            "INSERT OR IGNORE INTO collaborators (id, app_id, user_id, role, created_at) VALUES (?, ?, ?, 'member', ?)",
+            "INSERT OR IGNORE INTO collaborators (id, app_id, user_id, role, created_at)"
+            " VALUES (?, ?, ?, 'member', ?)",
             *(str(uuid.uuid4()), app.id, row["id"], now),
         )
     return User(**row)

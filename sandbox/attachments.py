@@ -23,6 +23,7 @@ from sandbox.records import (
 from sandbox.state import Sandbox
 
 NAME = re.compile(r"[A-Z][0-9A-Z_]{0,61}")
+VISIBLE = "SELECT * FROM addons WHERE deleted_at IS NULL AND unanswered = 0"
 COLOURS = (
     *(
         "AMBER",
@@ -59,8 +60,8 @@ COLOURS = (
 def attach(sandbox: Sandbox, *, addon_id: str, service: Service, app: App, name: str | None) -> Attachment:
     """Attach a resource to an app under ``name``, or under a free one made from the config var prefix.
 
-    The first of a service on an app is named by the prefix alone, later ones get a colour. Raises ApiError 422
-    for a malformed or taken name. Makes no release: the caller knows whether config comes with it.
+    The first of a service on an app is named by the prefix alone, later ones get a colour. Raises ApiError
+    422 for a malformed or taken name. Makes no release: the caller knows whether config comes with it.
     """
     taken = {attachment.name for attachment in attachments_on(sandbox.store, app.id)}
     name = name.upper().replace("-", "_") if name else _free_name(service.prefix, taken)
@@ -73,7 +74,8 @@ def attach(sandbox: Sandbox, *, addon_id: str, service: Service, app: App, name:
     )
     try:
         sandbox.store.run(
-            "INSERT INTO attachments (id, addon_id, app_id, name, log_token, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attachments (id, addon_id, app_id, name, log_token, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             *(row.id, row.addon_id, row.app_id, row.name, row.log_token, row.created_at),
         )
     except sqlite3.IntegrityError:
@@ -137,7 +139,7 @@ def find_attachment(sandbox: Sandbox, reference: str, app: App | None = None) ->
 def resolve_addons(
     sandbox: Sandbox, reference: str, app: App | None, service: str | None = None
 ) -> list[Addon]:
-    """The live resources a customer means: an id, a name, an attachment's name on the app, or a service on it.
+    """The live resources a customer means: an id, a name, an attachment's name on the app, or a service.
 
     ``app::NAME`` names the app inside the reference. Raises ApiError 404 when nothing matches.
     """
@@ -147,22 +149,16 @@ def resolve_addons(
         if row is None:
             raise not_found("app")
         app = get_app(sandbox.store, row["id"])
-    visible = "deleted_at IS NULL AND unanswered = 0"
-    rows = sandbox.store.rows(
-        f"SELECT * FROM addons WHERE {visible} AND (id = ? OR name = ?)", reference, reference
-    )
+    rows = sandbox.store.rows(VISIBLE + " AND (id = ? OR name = ?)", reference, reference)
     if not rows and app is not None:
-        rows = sandbox.store.rows(
-            f"SELECT * FROM addons WHERE {visible} AND id IN"  # noqa: S608 - a constant
-            " (SELECT addon_id FROM attachments WHERE app_id = ? AND name = ?)",
-            *(app.id, reference.upper()),
-        )
+        of_attachment = " AND id IN (SELECT addon_id FROM attachments WHERE app_id = ? AND name = ?)"
+        rows = sandbox.store.rows(VISIBLE + of_attachment, app.id, reference.upper())
     if not rows and app is not None:
-        rows = sandbox.store.rows(
-            f"SELECT * FROM addons WHERE {visible} AND (service = ? OR service || ':' || plan = ?) AND id IN"  # noqa: S608
-            " (SELECT addon_id FROM attachments WHERE app_id = ?) ORDER BY created_at",
-            *(reference, reference, app.id),
+        of_service = (
+            " AND (service = ? OR service || ':' || plan = ?)"
+            " AND id IN (SELECT addon_id FROM attachments WHERE app_id = ?) ORDER BY created_at"
         )
+        rows = sandbox.store.rows(VISIBLE + of_service, reference, reference, app.id)
     found = [Addon(**row) for row in rows if service is None or row["service"] == service]
     if not found:
         raise not_found("add-on")

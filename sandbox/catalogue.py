@@ -20,9 +20,9 @@ NAMESPACE = uuid.UUID("6f1a2d0e-3c7b-4b52-9a39-5d1b6f1c7a10")
 def register_services(sandbox: Sandbox, document: Any) -> list[Service]:
     """Register or update every service of a services.json document, all or none.
 
-    The format is ``{"services": [{"manifest", "oauth_client_secret", "plans"}]}``, see the README. Registering
-    the same document again changes nothing; a plan that is no longer listed is kept for the add-ons that are
-    on it, but cannot be chosen. Raises ApiError 422 naming what is wrong.
+    The format is ``{"services": [{"manifest", "oauth_client_secret", "plans"}]}``, see the README.
+    Registering the same document again changes nothing; a plan that is no longer listed is kept for the
+    add-ons that are on it, but cannot be chosen. Raises ApiError 422 naming what is wrong.
     """
     if not isinstance(document, dict) or not isinstance(document.get("services"), list):
         raise invalid('the document must be {"services": [...]}')
@@ -51,10 +51,11 @@ def _register(sandbox: Sandbox, entry: Any) -> Service:
     for position, plan in enumerate(plans):
         identity = str(uuid.uuid5(NAMESPACE, f"{slug}:{plan['name']}"))
         sandbox.store.run(
-            "INSERT INTO plans (id, service, name, human_name, description, price, is_default, state, position,"
-            " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " human_name = excluded.human_name, description = excluded.description, price = excluded.price,"
-            " is_default = excluded.is_default, state = excluded.state, position = excluded.position, retired = 0,"
+            "INSERT INTO plans (id, service, name, human_name, description, price, is_default, state,"
+            " position, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET human_name = excluded.human_name,"
+            " description = excluded.description, price = excluded.price, is_default = excluded.is_default,"
+            " state = excluded.state, position = excluded.position, retired = 0,"
             " updated_at = excluded.updated_at",
             *(
                 identity,
@@ -121,8 +122,11 @@ def _check_plans(slug: str, plans: Any) -> list[dict[str, Any]]:
             raise invalid(f"{slug}:{name}: state must be one of {', '.join(STATES)}")
         checked.append(
             {
-                "name": name, "human_name": str(plan.get("human_name") or name), "state": state,
-                "description": str(plan.get("description") or ""), "default": bool(plan.get("default")),
+                "name": name,
+                "human_name": str(plan.get("human_name") or name),
+                "state": state,
+                "description": str(plan.get("description") or ""),
+                "default": bool(plan.get("default")),
                 "price": {"unit": "month", "contract": False, **price},
             }
         )

@@ -1,4 +1,4 @@
-"""The sandbox's own API under ``/sandbox/``: services, clock, faults, events and what it knows of an add-on."""
+"""The sandbox's own API under ``/sandbox/``: services, clock, faults, events, and add-ons from inside."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ async def addons(request: web.Request) -> web.StreamResponse:
     """Every add-on there ever was, newest first: ``?state=…&service=…``."""
     sandbox, query = request.app[SANDBOX], request.query
     rows = sandbox.store.rows(
-        "SELECT * FROM addons WHERE (? IS NULL OR state = ?) AND (? IS NULL OR service = ?) ORDER BY created_at DESC",
+        "SELECT * FROM addons WHERE (? IS NULL OR state = ?) AND (? IS NULL OR service = ?)"
+        " ORDER BY created_at DESC",
         *(2 * (query.get("state"),) + 2 * (query.get("service"),)),
     )
     return to_response({"addons": [_shown(sandbox, row) for row in rows]})
@@ -141,16 +142,21 @@ def _shown(sandbox: Sandbox, row: dict[str, Any]) -> dict[str, Any]:
     )
     names = [attachment.name for attachment in attachments_of(sandbox.store, row["id"])]
     return {
-        "id": row["id"], "name": row["name"], "service": row["service"], "plan": row["plan"],
-        "state": row["state"], "app": get_app(sandbox.store, row["app_id"]).name, "attachments": names,
-
-            "unanswered": bool(row["unanswered"]),
-            "provider_id": row["provider_id"],
-            "message": row["message"]
-        ,
+        "id": row["id"],
+        "name": row["name"],
+        "service": row["service"],
+        "plan": row["plan"],
+        "state": row["state"],
+        "app": get_app(sandbox.store, row["app_id"]).name,
+        "attachments": names,
+        "unanswered": bool(row["unanswered"]),
+        "provider_id": row["provider_id"],
+        "message": row["message"],
         "actions": {
-            "provision": row["provision_actions"], "deprovision": row["deprovision_actions"],
-            "repeated": row["repeated_actions"], "refused": row["refused_actions"],
+            "provision": row["provision_actions"],
+            "deprovision": row["deprovision_actions"],
+            "repeated": row["repeated_actions"],
+            "refused": row["refused_actions"],
         },
         "calls_to_provider": {call["method"]: call["number"] for call in calls if call["method"]},
         "delete_pending": row["delete_due_at"] is not None,

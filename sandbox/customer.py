@@ -22,8 +22,6 @@ from sandbox.records import (
 from sandbox.state import DEVELOPER_ID, Sandbox
 from sandbox.web_api import Call, Reply
 
-VISIBLE = "unanswered = 0 AND deleted_at IS NULL"
-
 
 def app_of(call: Call) -> App:
     """The app of the path. Raises ApiError 404."""
@@ -33,8 +31,8 @@ def app_of(call: Call) -> App:
 def addon_of(call: Call) -> Addon:
     """The add-on of the path, by id or name (within the path's app when it has one). Raises ApiError 404.
 
-    An add-on whose creation failed after a 202 is still shown, as ``deprovisioned``: the CLI that waits for it
-    asks for its state.
+    An add-on whose creation failed after a 202 is still shown, as ``deprovisioned``: the CLI that waits for
+    it asks for its state.
     """
     reference = call.path("addon")
     scoped = app_of(call) if "app" in call.request.match_info else None
@@ -208,12 +206,12 @@ def _shown(call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def list_addons(call: Call) -> Any:
     """``GET /addons``."""
-    return _shown(call, call.sandbox.store.rows(f"SELECT * FROM addons WHERE {VISIBLE} ORDER BY created_at"))  # noqa: S608
+    return _shown(call, call.sandbox.store.rows(attachments.VISIBLE + " ORDER BY created_at"))
 
 
 async def list_app_addons(call: Call) -> Any:
     """``GET /apps/<app>/addons``: those the app owns."""
-    sql = f"SELECT * FROM addons WHERE {VISIBLE} AND app_id = ? ORDER BY created_at"  # noqa: S608 - a constant
+    sql = attachments.VISIBLE + " AND app_id = ? ORDER BY created_at"
     return _shown(call, call.sandbox.store.rows(sql, app_of(call).id))
 
 
@@ -277,7 +275,7 @@ async def sso_parameters(call: Call) -> Any:
 
 
 async def list_attachments(call: Call) -> Any:
-    """``GET /addon-attachments``, ``/apps/<app>/addon-attachments`` and ``/addons/<addon>/addon-attachments``."""
+    """``GET /addon-attachments``, also below ``/apps/<app>`` and ``/addons/<addon>``."""
     store = call.sandbox.store
     if "addon" in call.request.match_info:
         rows = attachments_of(store, addon_of(call).id)

@@ -32,7 +32,7 @@ DEFAULT_SECONDS = {"deliver_late": 5.0, "delay": 3.0, "status_429": 2.0}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A rule; ``place`` is the control API's ``where``. ``times`` is how often it still strikes (-1: always)."""
+    """A rule; ``place`` is the control API's ``where``, ``times`` how often it still strikes (-1: always)."""
 
     id: str
     service: str | None
@@ -48,19 +48,15 @@ class Fault:
     def as_json(self) -> dict[str, Any]:
         """The rule as the control API shows it."""
         return {
-
-                "id": self.id,
-                "service": self.service,
-                "addon": self.addon,
-                "where": self.place,
-                "kind": self.kind
-            ,
-
-                "times": self.times,
-                "probability": self.probability,
-                "seconds": self.seconds,
-                "hits": self.hits
-            ,
+            "id": self.id,
+            "service": self.service,
+            "addon": self.addon,
+            "where": self.place,
+            "kind": self.kind,
+            "times": self.times,
+            "probability": self.probability,
+            "seconds": self.seconds,
+            "hits": self.hits,
             "created_at": iso(self.created_at),
         }
 
@@ -133,11 +129,13 @@ def strikes(sandbox: Sandbox, place: str, addon: Addon | None) -> list[Fault]:
         if random.random() >= fault.probability:  # noqa: S311 - chance for a simulation, not a secret
             continue
         sandbox.store.run(
-            "UPDATE faults SET hits = hits + 1, times = CASE WHEN times > 0 THEN times - 1 ELSE times END WHERE id = ?",
+            "UPDATE faults SET hits = hits + 1,"
+            " times = CASE WHEN times > 0 THEN times - 1 ELSE times END WHERE id = ?",
             fault.id,
         )
+        identity = addon.id if addon else None
         sandbox.record(
-            "fault", f"Fault {fault.kind} at {place}", addon_id=addon.id if addon else None, fault=fault.id
+            "fault", f"Fault {fault.kind} at {place}", addon_id=identity, detail={"fault": fault.id}
         )
         hit.append(fault)
     return hit

@@ -48,7 +48,7 @@ async def token(request: web.Request) -> web.StreamResponse:
 
 
 async def logs(request: web.Request) -> web.StreamResponse:
-    """Take log lines a provider posts to a ``log_input_url``: 204; 401 for an unknown token, 400 if malformed."""
+    """Take log lines posted to a ``log_input_url``: 204; 401 for an unknown token, 400 if malformed."""
     sandbox = request.app[SANDBOX]
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     try:
@@ -79,7 +79,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
 
 
 def read_frames(raw: bytes) -> list[str]:
-    """The octet-counted frames of an ``application/logplex-1`` body (RFC 6587, 3.4.1). Raises ApiError 400."""
+    """The octet-counted frames of an ``application/logplex-1`` body (RFC 6587). Raises ApiError 400."""
     frames: list[str] = []
     while raw:
         length, separator, rest = raw.partition(b" ")

@@ -49,9 +49,9 @@ def addon_of_request(sandbox: Sandbox, form: dict[str, str]) -> Addon | None:
 def exchange(sandbox: Sandbox, form: dict[str, str], *, treat_as_expired: bool = False) -> dict[str, Any]:
     """Answer ``POST /oauth/token`` (``authorization_code`` and ``refresh_token``).
 
-    Raises ApiError 400 ``invalid_grant`` for a code that is unknown, used or older than 5 minutes, 401 for a wrong
-    client secret or a refresh token whose resource is gone, 422 for another grant type. A wrong secret does not
-    use up the code.
+    Raises ApiError 400 ``invalid_grant`` for a code that is unknown, used or older than 5 minutes, 401 for a
+    wrong client secret or a refresh token whose resource is gone, 422 for another grant type. A wrong secret
+    does not use up the code.
     """
     kind = form.get("grant_type")
     if kind not in ("authorization_code", "refresh_token"):
@@ -103,8 +103,12 @@ def _answer(sandbox: Sandbox, addon_id: str, *, refresh: str, now: float) -> dic
     )
     lifetime = max(int(sandbox.clock.real_seconds(ACCESS_SECONDS)) - 1, 0)
     return {
-        "access_token": access, "refresh_token": refresh, "expires_in": lifetime, "token_type": "Bearer",
-        "user_id": DEVELOPER_ID, "session_nonce": None,
+        "access_token": access,
+        "refresh_token": refresh,
+        "expires_in": lifetime,
+        "token_type": "Bearer",
+        "user_id": DEVELOPER_ID,
+        "session_nonce": None,
     }
 
 

@@ -57,15 +57,14 @@ def _html(template: str, *, status: int = 200, form_action: str = "'self'", **va
     bundled = {name: (BUNDLE / f"sandbox.{name}").is_file() for name in ("css", "js")}
     text = TEMPLATES.get_template(template).render(nonce=nonce, bundled=bundled, **values)
     policy = (
-        f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; font-src 'self';"
-        f" img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action {form_action}"
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}';"
+        f" font-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none';"
+        f" frame-ancestors 'none'; form-action {form_action}"
     )
     headers = {
-
-            "Content-Security-Policy": policy,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff"
-        ,
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
     }
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)

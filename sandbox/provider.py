@@ -47,7 +47,10 @@ def provision_body(sandbox: Sandbox, addon: Addon, grant: dict[str, str]) -> dic
     service = get_service(sandbox.store, addon.service)
     app = get_app(sandbox.store, addon.app_id)
     body: dict[str, Any] = {
-        "uuid": addon.id, "name": addon.name, "plan": addon.plan, "region": region_of(app),
+        "uuid": addon.id,
+        "name": addon.name,
+        "plan": addon.plan,
+        "region": region_of(app),
         "callback_url": f"{sandbox.public_url}/addons/{addon.id}",
         "oauth_grant": grant,
         "options": json.loads(addon.options),
@@ -162,8 +165,13 @@ async def _send(
         f"{method} {urlsplit(url).path} → {outcome}",
         addon_id=addon.id,
         detail={
-            "method": method, "status": answer.status, "error": answer.error, "seconds": seconds,
-            "note": note, "message": answer.message, "plan": (body or {}).get("plan"),
+            "method": method,
+            "status": answer.status,
+            "error": answer.error,
+            "seconds": seconds,
+            "note": note,
+            "message": answer.message,
+            "plan": (body or {}).get("plan"),
         },
     )
     return answer

@@ -50,7 +50,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan of a service; ``name`` is its slug without the service, ``price`` JSON ``{cents, unit, ...}``."""
+    """A plan; ``name`` is its slug without the service, ``price`` JSON ``{cents, unit, ...}``."""
 
     id: str
     service: str

@@ -13,6 +13,9 @@ def platform_routes() -> list[web.RouteDef]:
     return [
         web.get("/account", endpoint("account", customer=customer.account)),
         web.get("/users/~", endpoint("account", customer=customer.account)),
+        web.get(
+            "/users/{user}/apps", endpoint("app", customer=customer.list_apps, partner=partner.list_apps)
+        ),
         web.get("/account/rate-limits", endpoint("account", customer=customer.rate_limits)),
         web.get("/teams", endpoint("account", customer=customer.nothing)),
         web.get("/apps", endpoint("app", customer=customer.list_apps, partner=partner.list_apps)),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -48,11 +48,12 @@ async def _background(application: web.Application) -> AsyncIterator[None]:
 
 
 async def serve(
-    *, host: str, port: int, data: Path, services: Path | None, public_url: str | None, provider_limit: float
+    *, host: str, port: int, data: Path, services: Any, public_url: str | None, provider_limit: float
 ) -> None:
-    """Run until SIGTERM or SIGINT. Prints one line when ready; with port 0 that line tells the port.
+    """Run until SIGTERM or SIGINT; ``services`` is a parsed services.json, or None.
 
-    Raises DataFolderInUse, OSError for a taken port, ApiError or ValueError for a bad services file.
+    Prints one line when ready; with port 0 it tells the port. Raises DataFolderInUseError, OSError for a
+    taken port, ApiError for a bad services document.
     """
     store = Store(data)
     sandbox = Sandbox(store, public_url=public_url or f"http://{host}:{port}", provider_limit=provider_limit)
@@ -61,7 +62,7 @@ async def serve(
         first_start(sandbox)
         give_up_interrupted(sandbox)
         if services is not None:
-            register_services(sandbox, json.loads(services.read_text("utf-8")))
+            register_services(sandbox, services)
         await runner.setup()
         site = web.TCPSite(runner, host, port)
         await site.start()

@@ -35,40 +35,56 @@ def _named(kind: str, name: str) -> dict[str, str]:
 def account(user: User) -> dict[str, Any]:
     """``GET /account``."""
     return {
-        "id": user.id, "email": user.email, "name": user.name, "verified": True, "beta": False,
-        "allow_tracking": False, "federated": False, "identity_provider": None, "last_login": None,
-        "two_factor_authentication": False, "default_organization": None, "default_team": None,
-        "created_at": iso(user.created_at), "updated_at": iso(user.created_at), "acknowledged_msa": False,
-        "delinquent_at": None, "suspended_at": None, "sms_number": None, "country_of_residence": None,
-        "acknowledged_msa_at": None, "italian_customer_terms": None, "italian_partner_terms": None,
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "verified": True,
+        "beta": False,
+        "allow_tracking": False,
+        "federated": False,
+        "identity_provider": None,
+        "last_login": None,
+        "two_factor_authentication": False,
+        "default_organization": None,
+        "default_team": None,
+        "created_at": iso(user.created_at),
+        "updated_at": iso(user.created_at),
+        "acknowledged_msa": True,
+        "delinquent_at": None,
+        "suspended_at": None,
+        "sms_number": None,
+        "country_of_residence": None,
+        "acknowledged_msa_at": None,
+        "italian_customer_terms": None,
+        "italian_partner_terms": None,
     }
 
 
 def app(row: App) -> dict[str, Any]:
     """An app."""
     return {
-
-            "id": row.id,
-            "name": row.name,
-            "region": _named("region", row.region),
-            "stack": _named("stack", "heroku-24")
-        ,
-
-            "build_stack": _named("stack", "heroku-24"),
-            "owner": {"id": DEVELOPER_ID, "email": DEVELOPER_EMAIL}
-        ,
-        "generation": _named("generation", "cedar"), "maintenance": False, "acm": False, "space": None,
-        "team": None, "organization": None, "internal_routing": None, "archived_at": None,
-        "buildpack_provided_description": None, "repo_size": None, "slug_size": None,
-
-            "web_url": f"https://{row.name}.herokuapp.example/",
-            "git_url": f"https://git.heroku.example/{row.name}.git"
-        ,
-
-            "created_at": iso(row.created_at),
-            "updated_at": iso(row.updated_at),
-            "released_at": iso(row.updated_at)
-        ,
+        "id": row.id,
+        "name": row.name,
+        "region": _named("region", row.region),
+        "stack": _named("stack", "heroku-24"),
+        "build_stack": _named("stack", "heroku-24"),
+        "owner": {"id": DEVELOPER_ID, "email": DEVELOPER_EMAIL},
+        "generation": _named("generation", "cedar"),
+        "maintenance": False,
+        "acm": False,
+        "space": None,
+        "team": None,
+        "organization": None,
+        "internal_routing": None,
+        "archived_at": None,
+        "buildpack_provided_description": None,
+        "repo_size": None,
+        "slug_size": None,
+        "web_url": f"https://{row.name}.herokuapp.example/",
+        "git_url": f"https://git.heroku.example/{row.name}.git",
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "released_at": iso(row.updated_at),
     }
 
 
@@ -76,14 +92,16 @@ def service(row: Service) -> dict[str, Any]:
     """An add-on service."""
     manifest = json.loads(row.manifest)
     return {
-        "id": row.id, "name": row.slug, "human_name": row.name, "state": "ga",
-
-            "cli_plugin_name": manifest.get("cli_plugin_name"),
-            "supported_generations": [_named("generation", "cedar")]
-        ,
+        "id": row.id,
+        "name": row.slug,
+        "human_name": row.name,
+        "state": "ga",
+        "cli_plugin_name": manifest.get("cli_plugin_name"),
+        "supported_generations": [_named("generation", "cedar")],
         "supports_multiple_installations": "many_per_app" in row.requires,
         "supports_sharing": "attachable" in row.requires,
-        "created_at": iso(row.created_at), "updated_at": iso(row.updated_at),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
     }
 
 
@@ -91,17 +109,21 @@ def plan(sandbox: Sandbox, row: Plan) -> dict[str, Any]:
     """A plan."""
     owner = get_service(sandbox.store, row.service)
     return {
-        "id": row.id, "name": row.full_name, "human_name": row.human_name, "description": row.description,
-        "addon_service": {"id": owner.id, "name": owner.slug}, "price": json.loads(row.price),
-
-            "default": bool(row.is_default),
-            "space_default": False,
-            "state": row.state,
-            "visible": not row.retired
-        ,
-        "compliance": None, "installable_inside_private_network": False,
+        "id": row.id,
+        "name": row.full_name,
+        "human_name": row.human_name,
+        "description": row.description,
+        "addon_service": {"id": owner.id, "name": owner.slug},
+        "price": json.loads(row.price),
+        "default": bool(row.is_default),
+        "space_default": False,
+        "state": row.state,
+        "visible": not row.retired,
+        "compliance": None,
+        "installable_inside_private_network": False,
         "installable_outside_private_network": True,
-        "created_at": iso(row.created_at), "updated_at": iso(row.updated_at),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
     }
 
 
@@ -111,7 +133,11 @@ def addon(sandbox: Sandbox, row: Addon, *, expand: frozenset[str] = frozenset())
     its_plan = get_plan(sandbox.store, row.service, row.plan)
     price = json.loads(its_plan.price)
     shown: dict[str, Any] = {
-        "id": row.id, "name": row.name, "state": row.state, "actions": [], "provider_id": row.provider_id,
+        "id": row.id,
+        "name": row.name,
+        "state": row.state,
+        "actions": [],
+        "provider_id": row.provider_id,
         "addon_service": service(owner)
         if "addon_service" in expand
         else {"id": owner.id, "name": owner.slug},
@@ -127,7 +153,8 @@ def addon(sandbox: Sandbox, row: Addon, *, expand: frozenset[str] = frozenset())
         },
         "config_vars": config_names(sandbox, row),
         "web_url": web_url(sandbox, its_app, row),
-        "created_at": iso(row.created_at), "updated_at": iso(row.updated_at),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
     }
     if row.message:
         # Asked for by the CLI with X-Heroku-Legacy-Provider-Messages; harmless otherwise.
@@ -172,10 +199,15 @@ def attachment(
     if "addon" in expand:
         short = addon(sandbox, its_addon)
     return {
-        "id": row.id, "name": row.name, "addon": short, "app": {"id": on.id, "name": on.name},
-        "namespace": None, "web_url": web_url(sandbox, on, its_addon),
+        "id": row.id,
+        "name": row.name,
+        "addon": short,
+        "app": {"id": on.id, "name": on.name},
+        "namespace": None,
+        "web_url": web_url(sandbox, on, its_addon),
         "log_input_url": provider.log_input_url(sandbox, row.log_token) if logs else None,
-        "created_at": iso(row.created_at), "updated_at": iso(row.created_at),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.created_at),
     }
 
 
@@ -183,8 +215,13 @@ def collaborator(on: App, row: dict[str, Any]) -> dict[str, Any]:
     """A collaborator, from the columns of ``apps.collaborators_of``."""
     user = {"id": row["user_id"], "email": row["email"], "federated": False}
     return {
-        "id": row["id"], "app": {"id": on.id, "name": on.name}, "user": user, "role": row["role"],
-        "permissions": [], "created_at": iso(row["created_at"]), "updated_at": iso(row["created_at"]),
+        "id": row["id"],
+        "app": {"id": on.id, "name": on.name},
+        "user": user,
+        "role": row["role"],
+        "permissions": [],
+        "created_at": iso(row["created_at"]),
+        "updated_at": iso(row["created_at"]),
     }
 
 
@@ -192,25 +229,20 @@ def release(sandbox: Sandbox, on: App, row: dict[str, Any], *, current: bool) ->
     """A release."""
     user = get_user(sandbox.store, row["user_id"])
     return {
-
-            "id": row["id"],
-            "version": row["version"],
-            "description": row["description"],
-            "status": "succeeded"
-        ,
-
-            "current": current,
-            "app": {"id": on.id, "name": on.name},
-            "user": {"id": user.id, "email": user.email}
-        ,
-
-            "addon_plan_names": [],
-            "artifacts": [],
-            "slug": None,
-            "output_stream_url": None,
-            "eligible_for_rollback": True
-        ,
-        "created_at": iso(row["created_at"]), "updated_at": iso(row["created_at"]),
+        "id": row["id"],
+        "version": row["version"],
+        "description": row["description"],
+        "status": "succeeded",
+        "current": current,
+        "app": {"id": on.id, "name": on.name},
+        "user": {"id": user.id, "email": user.email},
+        "addon_plan_names": [],
+        "artifacts": [],
+        "slug": None,
+        "output_stream_url": None,
+        "eligible_for_rollback": True,
+        "created_at": iso(row["created_at"]),
+        "updated_at": iso(row["created_at"]),
     }
 
 

@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS apps (
     created_at REAL NOT NULL, updated_at REAL NOT NULL, deleted_at REAL);
 CREATE UNIQUE INDEX IF NOT EXISTS live_app_name ON apps (name) WHERE deleted_at IS NULL;
 CREATE TABLE IF NOT EXISTS collaborators (
-    id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id), user_id TEXT NOT NULL REFERENCES users (id),
+    id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id),
+    user_id TEXT NOT NULL REFERENCES users (id),
     role TEXT NOT NULL, created_at REAL NOT NULL, UNIQUE (app_id, user_id));
 CREATE TABLE IF NOT EXISTS config_vars (
     app_id TEXT NOT NULL REFERENCES apps (id), name TEXT NOT NULL, value TEXT NOT NULL,
@@ -45,7 +46,8 @@ CREATE TABLE IF NOT EXISTS addons (
 CREATE UNIQUE INDEX IF NOT EXISTS live_addon_name ON addons (name) WHERE deleted_at IS NULL;
 CREATE INDEX IF NOT EXISTS addon_by_app ON addons (app_id);
 CREATE TABLE IF NOT EXISTS attachments (
-    id TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id), app_id TEXT NOT NULL REFERENCES apps (id),
+    id TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id),
+    app_id TEXT NOT NULL REFERENCES apps (id),
     name TEXT NOT NULL, log_token TEXT NOT NULL, created_at REAL NOT NULL, UNIQUE (app_id, name));
 CREATE INDEX IF NOT EXISTS attachment_by_addon ON attachments (addon_id);
 CREATE INDEX IF NOT EXISTS attachment_by_log_token ON attachments (log_token);
@@ -53,7 +55,8 @@ CREATE TABLE IF NOT EXISTS releases (
     id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id), version INTEGER NOT NULL,
     description TEXT NOT NULL, user_id TEXT NOT NULL, created_at REAL NOT NULL, UNIQUE (app_id, version));
 CREATE TABLE IF NOT EXISTS grants (
-    code TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id), expires_at REAL NOT NULL, used_at REAL);
+    code TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id), expires_at REAL NOT NULL,
+    used_at REAL);
 CREATE TABLE IF NOT EXISTS tokens (
     token TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id), kind TEXT NOT NULL,
     expires_at REAL, revoked_at REAL);
@@ -71,7 +74,7 @@ CREATE TABLE IF NOT EXISTS notices (
 """
 
 
-class DataFolderInUse(Exception):
+class DataFolderInUseError(Exception):
     """Another sandbox process already works in this data folder."""
 
 
@@ -80,7 +83,7 @@ class Store:
 
     Every statement runs to its end without giving up the thread, so a ``transaction`` block that awaits
     nothing is atomic among requests as well as on disk. Committed work survives ``kill -9`` of the process.
-    Raises ``DataFolderInUse`` when another process holds the folder.
+    Raises ``DataFolderInUseError`` when another process holds the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +93,7 @@ class Store:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock_file.close()
-            raise DataFolderInUse(f"another sandbox already works in {folder}") from None
+            raise DataFolderInUseError(f"another sandbox already works in {folder}") from None
         path = folder / "sandbox.sqlite3"
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, isolation_level=None)

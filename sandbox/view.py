@@ -37,14 +37,15 @@ def page(sandbox: Sandbox, app: App | None) -> dict[str, Any]:
     """Everything the whole page needs; ``app`` is None only when no app is left."""
     armed = [fault for fault in faults.list_faults(sandbox) if fault.times != 0]
     values: dict[str, Any] = {
-
-            "app": app,
-            "apps": all_apps(sandbox.store),
-            "regions": list(AWS_REGIONS),
-            "address": sandbox.public_url
-        ,
-        "services": [_service(sandbox, row.slug) for row in all_services(sandbox.store)], "faults": armed,
-        "places": faults.PLACES, "kinds": faults.KINDS, "clock": sandbox.clock.as_json(),
+        "app": app,
+        "apps": all_apps(sandbox.store),
+        "regions": list(AWS_REGIONS),
+        "address": sandbox.public_url,
+        "services": [_service(sandbox, row.slug) for row in all_services(sandbox.store)],
+        "faults": armed,
+        "places": faults.PLACES,
+        "kinds": faults.KINDS,
+        "clock": sandbox.clock.as_json(),
         "people": collaborators_of(sandbox, app) if app else [],
         "releases": _releases(sandbox, app) if app else [],
     }
@@ -65,7 +66,9 @@ def installed(sandbox: Sandbox, app: App) -> dict[str, Any]:
     shown = sorted(seen.values(), key=lambda one: one["created_at"])
     notices = sandbox.store.rows("SELECT * FROM notices WHERE app_id = ? ORDER BY id DESC LIMIT 3", app.id)
     return {
-        "app": app, "addons": shown, "notices": list(reversed(notices)),
+        "app": app,
+        "addons": shown,
+        "notices": list(reversed(notices)),
         "busy": any(one["tone"] == "progress" for one in shown),
         "people": collaborators_of(sandbox, app),
     }
@@ -89,8 +92,12 @@ def _service(sandbox: Sandbox, slug: str) -> dict[str, Any]:
         for plan in plans_of(sandbox.store, slug)
     ]
     return {
-        "slug": slug, "name": row.name, "plans": plans, "config_vars": row.api.get("config_vars", []),
-        "base_url": row.api["production"]["base_url"], "prefix": row.prefix,
+        "slug": slug,
+        "name": row.name,
+        "plans": plans,
+        "config_vars": row.api.get("config_vars", []),
+        "base_url": row.api["production"]["base_url"],
+        "prefix": row.prefix,
     }
 
 
@@ -117,9 +124,18 @@ def _addon(sandbox: Sandbox, row: Addon, app: App) -> dict[str, Any]:
         if other.name != row.plan
     ]
     return {
-        "row": row, "service": service, "plan": plan, "price": price(plan), "names": names, "word": word,
-        "tone": tone, "config": variables, "events": list(reversed(events)), "other_plans": others,
-        "created_at": row.created_at, "owner": get_app(sandbox.store, row.app_id),
+        "row": row,
+        "service": service,
+        "plan": plan,
+        "price": price(plan),
+        "names": names,
+        "word": word,
+        "tone": tone,
+        "config": variables,
+        "events": list(reversed(events)),
+        "other_plans": others,
+        "created_at": row.created_at,
+        "owner": get_app(sandbox.store, row.app_id),
     }
 
 

@@ -30,7 +30,7 @@ class Received:
 class Conduct:
     """How the provider answers one service's calls; tests change it at any time.
 
-    ``script`` holds the answers of the next calls by method, each ``(status, body)``, ``"hang"`` or ``"reset"``.
+    ``script`` holds the answers of the next calls by method: ``(status, body)``, ``"hang"`` or ``"reset"``.
     """
 
     provision_status: int = 200
@@ -84,7 +84,7 @@ class FakeProvider:
         slug = request.match_info["slug"]
         conduct = self.conducts[slug]
         raw = await request.read()
-        body = json.loads(raw) if raw else None
+        body: Any = json.loads(raw) if raw else None
         headers = {key.lower(): value for key, value in request.headers.items()}
         self.received.append(Received(request.method, request.path, headers, body, time.monotonic()))
         expected = base64.b64encode(f"{slug}:{slug}-password".encode()).decode()

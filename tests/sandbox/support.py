@@ -126,9 +126,19 @@ class Service:
             },
             "version": "3",
         }
-        plans = [
-            {"name": "free", "human_name": "Free", "description": "To try", "price": {"cents": 0, "unit": "month"}},
-            {"name": "basic", "human_name": "Basic", "description": "", "price": {"cents": 2000, "unit": "month"}},
+        plans: list[dict[str, Any]] = [
+            {
+                "name": "free",
+                "human_name": "Free",
+                "description": "To try",
+                "price": {"cents": 0, "unit": "month"},
+            },
+            {
+                "name": "basic",
+                "human_name": "Basic",
+                "description": "",
+                "price": {"cents": 2000, "unit": "month"},
+            },
         ]
         plans[0]["default"] = True
         entry = {

@@ -75,7 +75,10 @@ def test_after_202_the_provider_finishes_and_only_then_does_the_app_restart(slow
     assert service.config(app) == {}
     assert partner.ok("POST", f"{path}/actions/provision")["state"] == "provisioned"
     assert len(service.releases(app)) == len(before) + 1
-    assert service.config(app) == {f"{service.prefix}_URL": "https://ready.example/", f"{service.prefix}_KEY": "k2"}
+    assert service.config(app) == {
+        f"{service.prefix}_URL": "https://ready.example/",
+        f"{service.prefix}_KEY": "k2",
+    }
     assert service.inside(addon["id"])["actions"]["provision"] == 1
 
 
@@ -85,7 +88,10 @@ def test_a_repeated_provision_action_is_answered_alike_but_counted_apart(slow_se
     for _ in range(3):
         assert partner.ok("POST", f"/addons/{addon['id']}/actions/provision")["state"] == "provisioned"
     assert slow_service.inside(addon["id"])["actions"] == {
-        **{"provision": 1, "deprovision": 0, "repeated": 2, "refused": 0}
+        "provision": 1,
+        "deprovision": 0,
+        "repeated": 2,
+        "refused": 0,
     }
 
 
@@ -197,14 +203,18 @@ def test_a_plan_change_may_bring_new_config_in_one_release(service: Service) -> 
     addon = service.created(app)
     before = len(service.releases(app))
     service.conduct.script["PUT"] = [(200, {"config": {f"{service.prefix}_EXTRA": "more"}})]
-    service.customer.ok("PATCH", f"/apps/{app}/addons/{addon['id']}", {"plan": {"name": f"{service.slug}:basic"}})
+    service.customer.ok(
+        "PATCH", f"/apps/{app}/addons/{addon['id']}", {"plan": {"name": f"{service.slug}:basic"}}
+    )
     assert service.config(app)[f"{service.prefix}_EXTRA"] == "more"
     assert service.config(app)[f"{service.prefix}_KEY"] == "k1"
     assert len(service.releases(app)) == before + 1
 
 
 @pytest.mark.parametrize(("status", "expected"), [(422, 422), (404, 422), (500, 503)])
-def test_a_refused_or_failed_plan_change_leaves_the_plan(service: Service, status: int, expected: int) -> None:
+def test_a_refused_or_failed_plan_change_leaves_the_plan(
+    service: Service, status: int, expected: int
+) -> None:
     app = service.app()
     addon = service.created(app)
     service.conduct.script["PUT"] = [(status, {"message": "Too many topics."})] * 3
