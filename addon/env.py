@@ -47,7 +47,9 @@ class Environment(BaseSettings):
         description="Keys of the digests of issued credentials, written like SEALING_KEYS, current one first."
     )
     database_url: SecretStr = Field(description="Postgres, as a postgres:// address.")
-    database_pool_size: int = Field(default=10, ge=1, description="Connections a web process may hold at most.")
+    web_threads: int = Field(
+        default=8, ge=1, description="Threads of a web process that run views; each holds one database connection."
+    )
     redis_url: SecretStr = Field(description="Redis: Celery's broker, wake-ups and limits.")
     base_url: str = Field(description="Public origin of this provider, without a trailing slash.")
     allowed_hosts: Annotated[list[str], NoDecode] = Field(

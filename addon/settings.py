@@ -84,14 +84,19 @@ DATABASES = {
         "NAME": _conninfo.pop("dbname", ""),
         "USER": _conninfo.pop("user", ""),
         "PASSWORD": _conninfo.pop("password", ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **_conninfo,
-            "pool": {"min_size": 1, "max_size": ENV.database_pool_size, "timeout": 10},
+            # Statements repeat for as long as the connection lives: Postgres plans each of them once.
+            "server_side_binding": True,
+            "prepare_threshold": 3,
             # A statement that hangs would hold a row that Heroku's next call needs.
             "options": "-c statement_timeout=20000 -c lock_timeout=10000",
         },
     }
 }
+WEB_THREADS = ENV.web_threads
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery ---------------------------------------------------------------------------------------------------

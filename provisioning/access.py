@@ -6,7 +6,7 @@ deprovision never waits, and what it ended is not brought back by an answer that
 
 import contextlib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -103,32 +103,37 @@ def refreshed_token(resource: Resource, *, stale: str) -> str:
     return str(answer["access_token"])
 
 
-def offer_grant(resource: Resource, *, code: str | None, expires_at: Any) -> None:
-    """Keep the grant of a provision request, or the newer one of a repeat while no token has been obtained yet.
+def open_access(resource: Resource, *, code: str | None, expires_at: datetime | None) -> None:
+    """Keep the grant that came with a new resource, to be exchanged as soon as the resource is committed.
 
-    `expires_at` is Heroku's time as a datetime, or None: then the five minutes of its documents count from now.
+    `expires_at` is Heroku's time; without one the five minutes of its documents count from now. Without a code the
+    access is lost until a repeat brings one.
     """
-    row, created = PlatformAccess.objects.get_or_create(
-        resource=resource,
-        defaults={
-            "state": AccessState.WAITING if code else AccessState.LOST,
-            "last_error": "" if code else "the provision request had no grant",
-        },
-    )
-    if not code or (not created and row.state not in (AccessState.WAITING, AccessState.LOST)):
-        return
-    if not created and row.get_sealed("grant_code") == code:
+    row = PlatformAccess(resource=resource, state=AccessState.LOST, last_error="the request had no grant")
+    if code:
+        row.state, row.last_error = AccessState.WAITING, ""
+        row.grant_expires_at = expires_at or timezone.now() + GRANT_LIFETIME
+        row.set_sealed(grant_code=code)
+    row.save(force_insert=True)
+    if code:
         wake_grant(row.pk)
+
+
+def renew_grant(resource: Resource, *, code: str | None, expires_at: datetime | None) -> None:
+    """Keep the newer grant of a repeated request while no token has been obtained yet."""
+    row = PlatformAccess.objects.filter(resource=resource).first()
+    if row is None or not code or row.state not in (AccessState.WAITING, AccessState.LOST):
         return
-    row.set_sealed(grant_code=code)
-    PlatformAccess.objects.filter(pk=row.pk, state__in=[AccessState.WAITING, AccessState.LOST]).update(
-        state=AccessState.WAITING,
-        grant_code=row.grant_code,
-        grant_expires_at=expires_at or timezone.now() + GRANT_LIFETIME,
-        attempt=0,
-        last_error="",
-        next_attempt_at=timezone.now(),
-    )
+    if row.get_sealed("grant_code") != code:
+        row.set_sealed(grant_code=code)
+        PlatformAccess.objects.filter(pk=row.pk, state__in=[AccessState.WAITING, AccessState.LOST]).update(
+            state=AccessState.WAITING,
+            grant_code=row.grant_code,
+            grant_expires_at=expires_at or timezone.now() + GRANT_LIFETIME,
+            attempt=0,
+            last_error="",
+            next_attempt_at=timezone.now(),
+        )
     wake_grant(row.pk)
 
 

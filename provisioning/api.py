@@ -89,7 +89,7 @@ class PartnerView(APIView):
         """Every error as JSON with a message for people; a fault of ours never shows its text."""
         match exc:
             case Refusal():
-                log.info("partner_api.refused", code=exc.code, service=self.service.slug)
+                log.info("partner_api.refused", refusal=exc.code, service=self.service.slug)
                 return Response({"id": exc.code, "message": exc.message}, status=422)
             case resources.Gone():
                 return Response(GONE, status=410)

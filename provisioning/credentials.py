@@ -13,11 +13,12 @@ from django.utils import timezone
 from provisioning import audit
 from provisioning.models import Credential, Operation, Resource
 from provisioning.sealing import pepper_ring
-from provisioning.services import service_of
-from provisioning.states import CredentialState
+from provisioning.services import Unrecoverable, service_of
+from provisioning.states import LIVE_STATES, CredentialState, OperationKind
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM_LENGTH = 6
+_RANDOM_LENGTH = 30
 
 
 def _base62(number: int, length: int) -> str:
@@ -34,7 +35,7 @@ def _checksum(body: str) -> str:
 
 def new_key(*, prefix: str, public_id: str) -> str:
     """A key `prefix` + public part (12) + 30 random base-62 characters (178 bits) + checksum (6)."""
-    body = prefix + public_id + "".join(secrets.choice(_ALPHABET) for _ in range(30))
+    body = prefix + public_id + _base62(secrets.randbelow(62**_RANDOM_LENGTH), _RANDOM_LENGTH)
     return body + _checksum(body)
 
 
@@ -43,7 +44,7 @@ def key_public_id(key: str, *, prefix: str) -> str | None:
 
     The checksum turns a mistyped key away without a look-up, and lets scanners recognise a leaked one.
     """
-    if len(key) != len(prefix) + 12 + 30 + _CHECKSUM_LENGTH or not key.startswith(prefix) or not key.isascii():
+    if len(key) != len(prefix) + 12 + _RANDOM_LENGTH + _CHECKSUM_LENGTH or not key.startswith(prefix) or not key.isascii():
         return None
     body, checksum = key[:-_CHECKSUM_LENGTH], key[-_CHECKSUM_LENGTH:]
     if not hmac.compare_digest(_checksum(body), checksum):
@@ -62,16 +63,20 @@ def issue_credential(operation: Operation) -> Credential:
     The one that was active before is retiring from now on, without a time yet: it stays valid until the rotation
     says when it ends.
     """
-    with transaction.atomic():
-        resource = Resource.objects.select_for_update().get(pk=operation.resource_id)
+    with transaction.atomic(savepoint=False):
+        # The lock keeps a deprovision from revoking everything just before this adds one.
+        resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
         existing = Credential.objects.filter(operation=operation).first()
         if existing:
             return existing
+        if resource.state not in LIVE_STATES:
+            raise Unrecoverable("the resource has ended")
         generated = service_of(resource).generate_secret(resource)
         version = pepper_ring().current
-        Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).update(
-            state=CredentialState.RETIRING
-        )
+        if operation.kind != OperationKind.PROVISION:
+            Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).update(
+                state=CredentialState.RETIRING
+            )
         credential = Credential(
             resource=resource,
             operation=operation,

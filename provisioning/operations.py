@@ -61,12 +61,25 @@ def start_operation(
     return existing
 
 
-def run_inline(operation: Operation) -> None:
-    """Run every step inside the caller's transaction and end the operation. Only for steps that stay in Postgres."""
+def run_in_request(
+    resource: Resource, kind: OperationKind, *, requested_by: str, target_plan: Plan | None = None
+) -> Operation:
+    """Run a whole operation inside the caller's transaction, for services that provision in the request.
+
+    Its steps stay in Postgres, so the row and all they make are committed together or not at all: it is written as ended.
+    """
+    operation = Operation.objects.create(
+        resource=resource,
+        kind=kind,
+        state=OperationState.SUCCEEDED,
+        finished_at=timezone.now(),
+        target_plan=target_plan,
+        requested_by=requested_by,
+        correlation_id=audit.correlation_id(),
+    )
     for step in lifecycle.steps_of(operation):
         step.run(operation)
-    _end(operation, OperationState.SUCCEEDED)
-    lifecycle.succeeded(operation)
+    return operation
 
 
 def cancel_active(resource: Resource, *, kinds: tuple[OperationKind, ...], reason: str) -> None:

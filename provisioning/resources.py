@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from provisioning import access, audit, credentials, lifecycle, operations
 from provisioning.catalogue import find_plan, find_region
-from provisioning.models import Operation, Plan, PlanPeriod, Resource
+from provisioning.models import Plan, PlanPeriod, Resource
 from provisioning.services import AddonService, Provisions, Refusal
 from provisioning.states import (
     ACTIVE_OPERATION_STATES,
@@ -94,30 +94,24 @@ def _create(
         request=wanted.stored,
     )
     resource.set_sealed(log_input_url=wanted.log_input_url)
+    if service.provisions is Provisions.IN_REQUEST:
+        # Committed together with everything its steps make, so nobody ever sees it half-made.
+        resource.state, resource.provisioned_at = ResourceState.PROVISIONED, timezone.now()
     resource.save(force_insert=True)
     PlanPeriod.objects.create(
         resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now()
     )
+    access.open_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     audit.record(
-        "provision.requested", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
+        f"resource.{resource.state}", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
     )
-    access.offer_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     if service.provisions is Provisions.AFTERWARDS:
         operations.start_operation(
             resource, OperationKind.PROVISION, requested_by=audit.HEROKU, target_plan=plan
         )
         return Outcome(ready=False, message=service.provisioning_message)
-    operation = Operation.objects.create(
-        resource=resource,
-        kind=OperationKind.PROVISION,
-        target_plan=plan,
-        requested_by=audit.HEROKU,
-        correlation_id=audit.correlation_id(),
-    )
-    operations.run_inline(operation)
-    return Outcome(
-        ready=True, message=service.provisioned_message, config=service.config_vars(operation.resource)
-    )
+    operations.run_in_request(resource, OperationKind.PROVISION, requested_by=audit.HEROKU, target_plan=plan)
+    return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
 
 
 def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest) -> Outcome:
@@ -133,7 +127,7 @@ def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest)
         )
     log.info("provision.repeated", resource=str(resource.uuid), state=resource.state)
     with transaction.atomic():
-        access.offer_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
+        access.renew_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     if resource.state == ResourceState.PROVISIONING:
         return Outcome(ready=False, message=service.provisioning_message)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
@@ -194,14 +188,7 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
     )
     message = f"{service.name} moved from {former.name if former else '?'} to {plan.name}."
     if service.provisions is Provisions.IN_REQUEST:
-        operation = Operation.objects.create(
-            resource=resource,
-            kind=OperationKind.PLAN_CHANGE,
-            target_plan=plan,
-            requested_by=actor,
-            correlation_id=audit.correlation_id(),
-        )
-        operations.run_inline(operation)
+        operations.run_in_request(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
     else:
         operations.start_operation(
             resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan

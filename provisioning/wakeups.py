@@ -1,8 +1,12 @@
 """Telling a worker that there is something to do, as soon as it is committed.
 
-A wake-up is a courtesy: when the broker is away it is dropped without delaying anybody, and the sweeper finds the row.
+A wake-up is a courtesy. It is sent from a thread of its own, so that nobody waits for the broker; when the broker is away
+it is dropped, and the sweeper finds the row.
 """
 
+import contextlib
+import queue
+import threading
 import time
 from functools import partial
 
@@ -14,25 +18,50 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 _QUIET_SECONDS = 2.0
-_quiet_until = 0.0
+_PENDING_MOST = 10_000
+
+
+class _Sender:
+    """One daemon thread for each process, started with the first wake-up (so after any fork)."""
+
+    def __init__(self) -> None:
+        self._pending: queue.Queue[tuple[str, int, str, float | None]] = queue.Queue(_PENDING_MOST)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._quiet_until = 0.0
+
+    def send(self, task: str, row: int, queue_name: str, countdown: float | None) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="wakeups", daemon=True)
+                self._thread.start()
+        with contextlib.suppress(queue.Full):
+            self._pending.put_nowait((task, row, queue_name, countdown))
+
+    def _run(self) -> None:
+        while True:
+            task, row, queue_name, countdown = self._pending.get()
+            if time.monotonic() < self._quiet_until:
+                continue
+            try:
+                current_app.send_task(
+                    task, args=[row], queue=queue_name, countdown=countdown, expires=300, retry=False
+                )
+            except (OperationalError, OSError) as error:
+                self._quiet_until = time.monotonic() + _QUIET_SECONDS
+                log.warning("wakeup.dropped", task_name=task, row=row, error=type(error).__name__)
+
+
+_sender = _Sender()
 
 
 def wake_operation(operation_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker for this operation (in `countdown` seconds, a few at most)."""
-    transaction.on_commit(partial(_send, "provisioning.run_operation", operation_id, "operations", countdown))
+    transaction.on_commit(
+        partial(_sender.send, "provisioning.run_operation", operation_id, "operations", countdown)
+    )
 
 
 def wake_grant(access_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker to exchange this grant before it runs out."""
-    transaction.on_commit(partial(_send, "provisioning.exchange_grant", access_id, "grants", countdown))
-
-
-def _send(task: str, row: int, queue: str, countdown: float | None) -> None:
-    global _quiet_until  # one flag for the process; a race between threads costs one attempt more
-    if time.monotonic() < _quiet_until:
-        return
-    try:
-        current_app.send_task(task, args=[row], queue=queue, countdown=countdown, expires=300, retry=False)
-    except (OperationalError, OSError) as error:
-        _quiet_until = time.monotonic() + _QUIET_SECONDS
-        log.warning("wakeup.dropped", task_name=task, row=row, error=type(error).__name__)
+    transaction.on_commit(partial(_sender.send, "provisioning.exchange_grant", access_id, "grants", countdown))
