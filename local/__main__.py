@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +27,7 @@ def main() -> int:
     if arguments.command == "run":
         return _run(check=arguments.check)
     if arguments.command == "sandbox":
-        return _sandbox()
+        _sandbox()
     if arguments.command == "lint":
         return _lint()
     return _clean()
@@ -54,13 +55,13 @@ def _run(*, check: bool) -> int:
         return _fail(error)
 
 
-def _sandbox() -> int:
+def _sandbox() -> NoReturn:
     from local.stack import LaunchError, Ports, create_data_folder
 
     try:
         port = Ports.chosen(os.environ).sandbox_port
     except LaunchError as error:
-        return _fail(error)
+        sys.exit(_fail(error))
     create_data_folder(PROJECT / ".data")
     data = PROJECT / ".data" / "sandbox"
     argv = ["-m", "sandbox", "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(data)]
@@ -68,7 +69,6 @@ def _sandbox() -> int:
         argv += ["--services", str(data / "services.json")]
     os.chdir(PROJECT)
     os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606 - becomes the sandbox
-    return 0
 
 
 def _lint() -> int:

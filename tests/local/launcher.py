@@ -6,6 +6,7 @@ Usage: launcher.py '{"name": {"argv": [...], "level": 2, "stop_seconds": 5}, ...
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -21,8 +22,8 @@ def main() -> None:
     supervisor = Supervisor(console=console, back_off=[0.05])
     with supervisor.signals_handled():
         for name, options in json.loads(sys.argv[1]).items():
-            program = Program(name=name, **options)
-            supervisor.add(Part(name=name, program=lambda program=program: program, is_ready=lambda: True))
+            program = partial(Program, name=name, **options)
+            supervisor.add(Part(name=name, program=program, is_ready=lambda: True))
         console.say(f"launched {os.getpid()}")
         supervisor.run()
         supervisor.stop()

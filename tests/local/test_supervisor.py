@@ -86,7 +86,7 @@ def test_what_a_crashed_process_leaves_behind_is_cleared_before_it_starts_again(
 
 
 def test_a_process_that_keeps_crashing_does_not_keep_the_others_from_working() -> None:
-    failing = {"argv": [sys.executable, "-c", "print('no'); raise SystemExit(3)"]}
+    failing: dict[str, object] = {"argv": [sys.executable, "-c", "print('no'); raise SystemExit(3)"]}
     with launched(failing=failing, polite={"argv": POLITE_ARGV}) as launcher:
         launcher.until("at work")
         for _ in range(3):
