@@ -132,6 +132,8 @@ def form(action: Form) -> Callable[[web.Request], Awaitable[web.StreamResponse]]
         posted = await request.post()
         values = {key: value.strip() for key, value in posted.items() if isinstance(value, str)}
         app = find_app(sandbox.store, values.get("app", ""))
+        if app is not None:
+            sandbox.store.run("DELETE FROM notices WHERE app_id = ? AND level = 'success'", app.id)
         try:
             app = await action(sandbox, request, values) or app
         except ApiError as error:
@@ -151,11 +153,13 @@ async def create_app(sandbox: Sandbox, request: web.Request, values: dict[str, s
 
 
 async def _patiently(sandbox: Sandbox, app: App, work: Awaitable[str]) -> None:
-    """Do ``work`` and leave its sentence as a notice; when it takes long, the page does not wait for it."""
+    """Do ``work`` and leave its sentence (if any) as a notice; the page does not wait long for it."""
 
     async def finish() -> None:
         try:
-            sandbox.notify(app.id, "success", await work)
+            sentence = await work
+            if sentence:
+                sandbox.notify(app.id, "success", sentence)
         except ApiError as error:
             sandbox.notify(app.id, "danger", error.message)
 
@@ -173,6 +177,9 @@ async def add(sandbox: Sandbox, request: web.Request, values: dict[str, str]) ->
         made = await addons.create_addon(
             sandbox, app=app, plan_reference=values.get("plan", ""), attachment_name=name
         )
+        if made.state == "provisioning":
+            # The add-on's own card tells how it goes on, and would outdate a notice.
+            return ""
         return f"{made.name}: {made.message}" if made.message else f"Created {made.name}."
 
     await _patiently(sandbox, app, work())

@@ -46,7 +46,6 @@ def page(sandbox: Sandbox, app: App | None) -> dict[str, Any]:
         "places": faults.PLACES,
         "kinds": faults.KINDS,
         "clock": sandbox.clock.as_json(),
-        "people": collaborators_of(sandbox, app) if app else [],
         "releases": _releases(sandbox, app) if app else [],
     }
     values["clock_is_real"] = values["clock"]["speed"] == 1 and abs(values["clock"]["offset"]) < 1
@@ -64,13 +63,14 @@ def installed(sandbox: Sandbox, app: App) -> dict[str, Any]:
     for raw in sandbox.store.rows(going, app.id):
         seen.setdefault(raw["id"], _addon(sandbox, Addon(**raw), app))
     shown = sorted(seen.values(), key=lambda one: one["created_at"])
+    newest = sandbox.store.row("SELECT max(version) AS version FROM releases WHERE app_id = ?", app.id)
     notices = sandbox.store.rows("SELECT * FROM notices WHERE app_id = ? ORDER BY id DESC LIMIT 3", app.id)
     return {
         "app": app,
         "addons": shown,
         "notices": list(reversed(notices)),
         "busy": any(one["tone"] == "progress" for one in shown),
-        "people": collaborators_of(sandbox, app),
+        "people": collaborators_of(sandbox, app), "version": newest["version"] if newest else 0,
     }
 
 
