@@ -29,6 +29,7 @@ class CorrelationMiddleware:
         correlation_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
         clear_contextvars()
         bind_contextvars(correlation_id=correlation_id)
+        request.correlation_id = correlation_id  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)
         finally:
@@ -53,6 +54,9 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
-def csp_nonce(request: HttpRequest) -> dict[str, str]:
-    """Template context: `csp_nonce` for `<script nonce>`."""
-    return {"csp_nonce": getattr(request, "csp_nonce", "")}
+def page_context(request: HttpRequest) -> dict[str, str]:
+    """Template context: `csp_nonce` for `<script nonce>`, `request_id` for people who ask us what went wrong."""
+    return {
+        "csp_nonce": getattr(request, "csp_nonce", ""),
+        "request_id": getattr(request, "correlation_id", ""),
+    }

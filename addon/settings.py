@@ -6,6 +6,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
 from addon.logs import logging_config
+from sso.config import SSOEnvironment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file()
@@ -68,7 +69,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "addon.middleware.csp_nonce",
+                "addon.middleware.page_context",
             ],
         },
     },
@@ -135,6 +136,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86400.0,
         "options": {"expires": 3600, "queue": "maintenance"},
     },
+    "purge-logins": {
+        "task": "sso.purge",
+        "schedule": 900.0,
+        "options": {"expires": 900, "queue": "maintenance"},
+    },
 }
 
 # --- Heroku ---------------------------------------------------------------------------------------------------
@@ -147,6 +153,16 @@ DATA_RETENTION_DAYS = ENV.data_retention_days
 SEALING_KEYS = secret_list(ENV.sealing_keys)
 PEPPERS = secret_list(ENV.peppers)
 METRICS_TOKEN = ENV.metrics_token.get_secret_value() if ENV.metrics_token else None
+
+# --- the customer's door --------------------------------------------------------------------------------------
+_SSO = SSOEnvironment()
+SSO_ACCEPT_LEGACY = _SSO.accept_legacy
+SSO_WINDOW_SECONDS = _SSO.window_seconds
+SSO_SESSION_IDLE_SECONDS = _SSO.session_idle_seconds
+SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
+# Functions that have something to say above every dashboard page; see sso.frame.NoticeSource.
+DASHBOARD_NOTICES: list[str] = []
+DESIGN_GALLERY = ENV.addonworks_env != "production"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -179,7 +195,7 @@ SESSION_COOKIE_NAME = "__Host-operator" if ENV.secure else "operator"
 CSRF_COOKIE_NAME = "__Host-csrf" if ENV.secure else "csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "addon.errors.forbidden"
+CSRF_FAILURE_VIEW = "sso.doors.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith(("http://", "https://")) else []
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576

@@ -132,6 +132,8 @@ class AddonService(ABC):
     config_prefix: ClassVar[str]
     config_var_names: ClassVar[tuple[str, ...]]
     """Every config var that may ever be set, with the prefix."""
+    secret_config_vars: ClassVar[tuple[str, ...]]
+    """Those of `config_var_names` whose value a dashboard shows only when somebody asks for it."""
     provisions: ClassVar[Provisions]
     issues_credentials: ClassVar[bool] = True
     """Whether customers hold a key or password that can be rotated."""

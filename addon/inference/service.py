@@ -22,6 +22,7 @@ class Inference(AddonService):
     name = "Inference"
     config_prefix = "INFERENCE"
     config_var_names = ("INFERENCE_URL", "INFERENCE_KEY", "INFERENCE_MODEL_ID")
+    secret_config_vars = ("INFERENCE_KEY",)
     provisions = Provisions.IN_REQUEST
     provisioned_message = "Your model is ready: send requests to INFERENCE_URL with the key in INFERENCE_KEY."
     pages = (Page("Overview", "home", "inference:overview"),)

@@ -41,6 +41,7 @@ class KafkaCluster(AddonService):
         "KAFKACLUSTER_SASL_METHOD",
         "KAFKACLUSTER_BROKERS",
     )
+    secret_config_vars = ("KAFKACLUSTER_PASSWORD",)
     provisions = Provisions.AFTERWARDS
     provisioning_message = "Your Kafka tenant is being created and will be available shortly."
     provisioned_message = "Your Kafka tenant is ready."

@@ -20,6 +20,7 @@ class MobiLoud(AddonService):
     name = "MobiLoud"
     config_prefix = "MOBILOUD"
     config_var_names = ("MOBILOUD_URL",)
+    secret_config_vars = ()
     provisions = Provisions.IN_REQUEST
     issues_credentials = False
     provisioned_message = "Open the dashboard from your app's Resources tab to configure your mobile app."

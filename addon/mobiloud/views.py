@@ -2,9 +2,16 @@
 
 import uuid as uuids
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+
+from billing.charges import month_so_far
+from sso.dashboard import Estimate, render_overview
+from sso.doors import DashboardRequest, dashboard_page, only
 
 
-def overview(request: HttpRequest, uuid: uuids.UUID) -> HttpResponse:
+@only("GET")
+@dashboard_page("mobiloud")
+def overview(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
     """The first page."""
-    return HttpResponse(status=404)
+    charge = month_so_far(request.dashboard.resource)
+    return render_overview(request, "mobiloud/overview.html", estimate=Estimate(charge.cents))
