@@ -70,7 +70,8 @@ def installed(sandbox: Sandbox, app: App) -> dict[str, Any]:
         "addons": shown,
         "notices": list(reversed(notices)),
         "busy": any(one["tone"] == "progress" for one in shown),
-        "people": collaborators_of(sandbox, app), "version": newest["version"] if newest else 0,
+        "people": collaborators_of(sandbox, app),
+        "version": newest["version"] if newest else 0,
     }
 
 
