@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 REFRESH_MARGIN = timedelta(minutes=5)
 """How long before its end a token is replaced; Heroku asks for at least 90 seconds."""
 GRANT_LIFETIME = timedelta(minutes=5)
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.OPERATION_LEASE_SECONDS / 2)
 REFRESH_TRIES = 6
 """Refusals of a refresh, one after the other, before the access counts as lost."""
 

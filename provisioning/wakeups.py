@@ -38,18 +38,26 @@ class _Sender:
         with contextlib.suppress(queue.Full):
             self._pending.put_nowait((task, row, queue_name, countdown))
 
+    def flush(self, *, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._pending.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.01)
+
     def _run(self) -> None:
         while True:
-            task, row, queue_name, countdown = self._pending.get()
-            if time.monotonic() < self._quiet_until:
-                continue
-            try:
-                current_app.send_task(
-                    task, args=[row], queue=queue_name, countdown=countdown, expires=300, retry=False
-                )
-            except (OperationalError, OSError) as error:
-                self._quiet_until = time.monotonic() + _QUIET_SECONDS
-                log.warning("wakeup.dropped", task_name=task, row=row, error=type(error).__name__)
+            self._send_one(*self._pending.get())
+            self._pending.task_done()
+
+    def _send_one(self, task: str, row: int, queue_name: str, countdown: float | None) -> None:
+        if time.monotonic() < self._quiet_until:
+            return
+        try:
+            current_app.send_task(
+                task, args=[row], queue=queue_name, countdown=countdown, expires=300, retry=False
+            )
+        except (OperationalError, OSError) as error:
+            self._quiet_until = time.monotonic() + _QUIET_SECONDS
+            log.warning("wakeup.dropped", task_name=task, row=row, error=type(error).__name__)
 
 
 _sender = _Sender()
@@ -65,3 +73,8 @@ def wake_operation(operation_id: int, *, countdown: float | None = None) -> None
 def wake_grant(access_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker to exchange this grant before it runs out."""
     transaction.on_commit(partial(_sender.send, "provisioning.exchange_grant", access_id, "grants", countdown))
+
+
+def flush(*, seconds: float = 2.0) -> None:
+    """Wait, so long at most, until every wake-up is sent: for commands, whose process ends before its thread would."""
+    _sender.flush(seconds=seconds)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from provisioning import wakeups
 from provisioning.reconcile import reconcile_all
 from provisioning.services import all_services
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, fix: bool, service: str | None, json: bool, **options: Any) -> None:
         """Compare, mend if asked, report."""
         report = reconcile_all(fix=fix, service=service)
+        wakeups.flush()
         if json:
             self.stdout.write(report.as_json())
         else:

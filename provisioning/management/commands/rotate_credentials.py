@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from provisioning import wakeups
 from provisioning.models import Resource
 from provisioning.rotation import rotate_credentials
 from provisioning.services import Refusal
@@ -31,3 +32,4 @@ class Command(BaseCommand):
         except Refusal as refusal:
             raise CommandError(refusal.message) from None
         self.stdout.write(f"operation {operation.pk} started")
+        wakeups.flush()

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from provisioning import wakeups
 from provisioning.sweep import sweep
 
 
@@ -17,3 +18,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep once and say what was touched."""
         self.stdout.write(json.dumps(asdict(sweep())))
+        wakeups.flush()

@@ -1,0 +1,72 @@
+"""The main job: Heroku adds, changes and removes each add-on service through the real HTTP APIs."""
+
+import time
+
+import pytest
+
+from tests.support.stack import Stack, until
+
+JOURNEYS = [
+    ("inference", "nova-pro", "nova-lite", {"INFERENCE_URL", "INFERENCE_KEY", "INFERENCE_MODEL_ID"}),
+    (
+        "kafkacluster",
+        "free",
+        "basic-0",
+        {"KAFKACLUSTER_USERNAME", "KAFKACLUSTER_PASSWORD", "KAFKACLUSTER_SASL_METHOD", "KAFKACLUSTER_BROKERS"},
+    ),
+    ("mobiloud", "test", "starter", {"MOBILOUD_URL"}),
+]
+
+
+@pytest.mark.parametrize(("service", "plan", "other_plan", "names"), JOURNEYS)
+def test_an_addon_is_added_changed_and_removed(
+    stack: Stack, service: str, plan: str, other_plan: str, names: set[str]
+) -> None:
+    app = stack.new_app()
+    added = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": f"{service}:{plan}"}})
+    assert added.status_code == 201, added.text
+    addon = added.json()["id"]
+    until(lambda: stack.addon(addon)["state"] == "provisioned", seconds=15)
+
+    config = stack.customer("GET", f"/apps/{app}/config-vars").json()
+    assert names <= config.keys()
+    assert all(config[name] for name in names)
+
+    changed = stack.customer("PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": f"{service}:{other_plan}"}})
+    assert changed.status_code == 200, changed.text
+    assert stack.addon(addon)["plan"] == other_plan
+
+    removed = stack.customer("DELETE", f"/apps/{app}/addons/{addon}")
+    assert removed.status_code == 200, removed.text
+    until(lambda: stack.addon(addon)["state"] == "deprovisioned")
+    assert not names & stack.customer("GET", f"/apps/{app}/config-vars").json().keys()
+    until(
+        lambda: (
+            stack.rows("SELECT state FROM provisioning_resource WHERE uuid = %s", addon)[0]["state"]
+            == "deprovisioned"
+        )
+    )
+
+
+def test_an_asynchronous_provision_ends_within_three_seconds_when_nothing_is_in_the_way(stack: Stack) -> None:
+    app, began = stack.new_app(), time.monotonic()
+    addon = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}}).json()["id"]
+    until(lambda: stack.addon(addon)["state"] == "provisioned", seconds=10)
+    # A bound against a wake-up that never comes (the sweeper would be slower), not a measurement.
+    assert time.monotonic() - began < 8
+    assert stack.addon(addon)["actions"]["provision"] == 1
+
+
+def test_a_refusal_reaches_the_customer_in_our_words_and_leaves_no_addon(stack: Stack) -> None:
+    app = stack.new_app()
+    plan = {"plan": {"name": "inference:nova-pro"}}
+    addon = stack.customer("POST", f"/apps/{app}/addons", plan).json()["id"]
+    refused = stack.customer(
+        "PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "inference:amazon-rerank-1-0"}}
+    )
+    assert refused.status_code == 422
+    assert "your app calls them differently" in refused.json()["message"]
+    assert stack.addon(addon)["plan"] == "nova-pro"
+    options = {"plan": {"name": "mobiloud:test"}, "config": {"website": "javascript:alert(1)"}}
+    assert stack.customer("POST", f"/apps/{app}/addons", options).status_code == 422
+    assert [found["id"] for found in stack.customer("GET", f"/apps/{app}/addons").json()] == [addon]

@@ -1,0 +1,79 @@
+"""A Celery application whose worker dies, as by `kill -9`, at a chosen point of each operation's first run.
+
+The points are what an operation does to the outside: every SQL statement, every commit and every HTTP call, each just before
+and just after it. The n-th operation of its kind dies at the n-th point, so a test that starts enough operations has each
+point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>` for a kill, `<kind>-total-<m>` for the
+number of points a run had that was not killed.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from celery.signals import worker_process_init
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from addon.celery import app
+
+__all__ = ["app"]
+
+FOLDER = Path(os.environ["KILLS_FOLDER"])
+KINDS = os.environ["KILLS_KINDS"].split(",")
+
+
+class Points:
+    """Counts the points of one operation's run."""
+
+    def __init__(self, kind: str, target: int) -> None:
+        self.kind, self.target, self.count = kind, target, 0
+
+    def passed(self) -> None:
+        """One point is reached: die if it is the one."""
+        self.count += 1
+        if self.count == self.target:
+            (FOLDER / f"{self.kind}-{self.target}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, action: Callable[..., Any]) -> Callable[..., Any]:
+        """`action` with a point before and one after it."""
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.passed()
+            result = action(*args, **kwargs)
+            self.passed()
+            return result
+
+        return counted
+
+
+@worker_process_init.connect
+def arm(**_: object) -> None:
+    """In each worker process: let `operations.run` count its points."""
+    from provisioning import operations
+    from provisioning.models import Operation
+
+    run, send, commit = operations.run, requests.Session.send, BaseDatabaseWrapper._commit
+
+    def run_and_die(operation_id: int) -> None:
+        operation = Operation.objects.get(pk=operation_id)
+        target = 1 + Operation.objects.filter(kind=operation.kind, pk__lt=operation_id).count()
+        if operation.kind not in KINDS or (FOLDER / f"{operation.kind}-{target}").exists():
+            run(operation_id)
+            return
+        points = Points(operation.kind, target)
+        with connection.execute_wrapper(lambda execute, *args: points.around(execute)(*args)):
+            requests.Session.send = points.around(send)  # type: ignore[method-assign]
+            BaseDatabaseWrapper._commit = points.around(commit)  # type: ignore[method-assign]
+            try:
+                run(operation_id)
+            finally:
+                requests.Session.send = send  # type: ignore[method-assign]
+                BaseDatabaseWrapper._commit = commit  # type: ignore[method-assign]
+        if Operation.objects.get(pk=operation_id).state == "succeeded":
+            (FOLDER / f"{operation.kind}-total-{points.count}").touch()
+
+    operations.run = run_and_die
