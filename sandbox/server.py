@@ -25,7 +25,7 @@ from sandbox.store import Store
 from sandbox.web_api import SANDBOX, json_errors, same_site
 
 log = logging.getLogger(__name__)
-SHUTDOWN_SECONDS = 3.0
+SHUTDOWN_SECONDS = 1.5
 
 
 def build_application(sandbox: Sandbox) -> web.Application:

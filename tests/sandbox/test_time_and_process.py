@@ -163,10 +163,9 @@ def test_a_pending_delete_goes_on_after_a_restart(own_sandbox: SandboxProcess, o
     eventually(lambda: service.inside(addon["id"])["state"] == "deprovisioned")
 
 
-def test_sigterm_stops_it_cleanly_even_with_a_provider_that_hangs(
-    own_sandbox: SandboxProcess, offer: Offer
-) -> None:
-    service = offer(own_sandbox)
+def test_sigterm_stops_it_cleanly_even_with_a_provider_that_hangs(tmp_path: Path, offer: Offer) -> None:
+    running = SandboxProcess(tmp_path / "data", "--provider-limit", "20")
+    service = offer(running)
     service.conduct.script["POST"] = ["hang"] * 3
     app = service.app()
     answers: list[int] = []
@@ -181,11 +180,11 @@ def test_sigterm_stops_it_cleanly_even_with_a_provider_that_hangs(
     thread.start()
     eventually(lambda: service.calls("POST"))
     started = time.monotonic()
-    assert own_sandbox.stop() == 0
+    assert running.stop() == 0
     assert time.monotonic() - started < 10
     thread.join()
     assert answers == [0]
-    assert own_sandbox.errors == []
+    assert running.errors == []
 
 
 def test_two_processes_cannot_share_a_data_folder(own_sandbox: SandboxProcess) -> None:
