@@ -83,6 +83,21 @@ def fallback_for(folder: Path) -> Path:
     return SYSTEM_FOLDER / digest
 
 
+def create_system_folder() -> None:
+    """Create the folder that every user may pass through, whatever this process's umask is."""
+    if not SYSTEM_FOLDER.exists():
+        SYSTEM_FOLDER.mkdir(parents=True)
+        SYSTEM_FOLDER.chmod(0o755)
+
+
+def open_to_all(folder: Path) -> None:
+    """Let every user read a folder of ours and all in it, and run what its owner may run."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            runnable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if runnable else 0o644)
+
+
 def reachable(folder: Path, user: User | None, say: Callable[[str], None]) -> Path:
     """Create `folder`, or the system folder that stands in for it, owned by `user`; return it.
 
@@ -95,7 +110,7 @@ def reachable(folder: Path, user: User | None, say: Callable[[str], None]) -> Pa
     if not can_enter(folder.parent, user):
         chosen = fallback_for(folder)
         say(f"{folder} cannot be reached by the unprivileged user of the server: using {chosen}")
-        SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True, mode=0o755)
+        create_system_folder()
         folder = chosen
     folder.mkdir(exist_ok=True, mode=0o700)
     if folder.stat().st_uid == 0:

@@ -230,16 +230,25 @@ class Postgres:
             return installed
         copy = folders.SYSTEM_FOLDER / f"postgresql-{_version(installed)}"
         if not copy.exists():
-            folders.SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True, mode=0o755)
+            folders.create_system_folder()
             unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
-            shutil.copytree(installed.parent, unfinished, symlinks=True)
-            unfinished.chmod(0o755)
+            # The programs find the wheel's libraries by their place relative to them.
+            package = installed.parent.parent
+            within = Path(package.name, installed.parent.name)
+            shutil.copytree(installed.parent, unfinished / within, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+            folders.open_to_all(unfinished)
             try:
                 unfinished.rename(copy)
             except OSError:
                 # Another launcher was first; its copy is the same.
                 shutil.rmtree(unfinished)
-        return copy / "bin"
+        binaries = copy / installed.relative_to(installed.parents[2])
+        if not folders.can_run(binaries / "postgres", self.user):
+            raise PostgresError(f"the unprivileged user {self.user[0]} cannot run {binaries / 'postgres'}")
+        return binaries
 
     def _create_cluster(self) -> None:
         """Create the cluster beside its place and move it in at the end, so that it is whole or absent."""

@@ -166,9 +166,12 @@ class Stack:
 
     def _start(self, supervisor: Supervisor) -> list[str]:
         stores = []
+        # Prepared here once, so that what can never work ends the run with its reason at once.
         if postgres := self._postgres:
+            postgres.prepare()
             stores.append(Part(name="postgres", program=postgres.prepared, is_ready=postgres.is_ready))
         if redis := self._redis:
+            redis.prepare()
             stores.append(Part(name="redis", program=redis.prepared, is_ready=redis.is_ready))
         for part in stores:
             supervisor.add(part)

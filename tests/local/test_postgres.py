@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import folders
+from local import folders, postgres
 from local.folders import InUseError
 from local.ports import PortTakenError
 from local.postgres import Postgres
@@ -169,6 +169,29 @@ def test_a_folder_the_server_user_cannot_reach_is_replaced_and_parents_stay_clos
         else:
             assert server.folder == folders.fallback_for(closed / "data")
             assert str(server.folder) in said[0]
+
+
+def test_programs_the_server_user_cannot_reach_are_copied_where_it_can(
+    folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "SYSTEM_FOLDER", folder / "system")
+    installed = postgres._installed_binaries()
+    closed = folder / "closed"
+    # As in a virtual environment below a home folder that is closed to others.
+    for source in (installed.parent, installed.parents[1].with_name(f"{installed.parents[1].name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, closed / source.relative_to(installed.parents[2]), symlinks=True)
+    closed.chmod(0o700)
+    monkeypatch.setattr(
+        postgres, "_installed_binaries", lambda: closed / installed.relative_to(installed.parents[2])
+    )
+    former = os.umask(0o077)
+    try:
+        with Postgres(folder / "data", fast=True, watcher=watcher) as server:
+            assert execute(server, "select 1") == (1,)
+    finally:
+        os.umask(former)
+    assert closed.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_keeps_the_server_from_starting_is_told(own_postgres: Postgres) -> None:
