@@ -2,7 +2,7 @@
 // dashboard pages through Django's static files, the sandbox from its own folder,
 // because the sandbox starts alone and knows nothing of the Django project.
 import { build } from "esbuild";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,3 +27,24 @@ for (const { entries, outdir } of targets) {
     logLevel: "warning",
   });
 }
+
+// One sprite of the icons in src/icons.json: a page names an icon, and the browser fetches them all once.
+const list = join(here, "src", "icons.json");
+const symbols = JSON.parse(readFileSync(list, "utf8")).map((name) => {
+  const file = join(here, "node_modules", "@tabler", "icons", "icons", "outline", `${name}.svg`);
+  const drawing = readFileSync(file, "utf8")
+    .replace(/^[\s\S]*?<svg[^>]*>/, "")
+    .replace("</svg>", "")
+    .replace('<path stroke="none" d="M0 0h24v24H0z" fill="none" />', "")
+    .replace(/\s+/g, " ")
+    .trim();
+  return (
+    `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" ` +
+    `stroke-linecap="round" stroke-linejoin="round">${drawing}</symbol>`
+  );
+});
+mkdirSync(targets[0].outdir, { recursive: true });
+writeFileSync(
+  join(targets[0].outdir, "icons.svg"),
+  `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`,
+);

@@ -140,6 +140,8 @@ class AddonService(ABC):
     provisioned_message: ClassVar[str]
     provisioning_message: ClassVar[str] = ""
     support_email: ClassVar[str] = ""
+    icon: ClassVar[str] = "box"
+    """What stands for the service on its dashboard: a name from `frontend/src/icons.json`."""
     pages: ClassVar[tuple[Page, ...]] = ()
 
     # --- catalogue ------------------------------------------------------------------------------------------

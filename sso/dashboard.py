@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.http import HttpResponse
 
 from provisioning.models import Plan, Resource
@@ -25,6 +26,11 @@ class PlanChoice:
 
     plan: Plan
     command: str
+
+    @property
+    def element_id(self) -> str:
+        """The id of the command on the page."""
+        return f"plan-{self.plan.slug}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,17 @@ def render_overview(
             resource, before=int(before) if before.isdecimal() and len(before) < 18 else None
         ),
         "estimate": estimate,
+        "overlap": in_hours(settings.CREDENTIAL_OVERLAP_SECONDS),
     }
     return render_page(request, template, {**values, **context})
+
+
+def in_hours(seconds: int) -> str:
+    """`2 hours`, `90 minutes`: a length of time in the largest unit that fits exactly."""
+    for size, word in ((3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % size == 0:
+            return f"{seconds // size} {word}{'' if seconds == size else 's'}"
+    raise AssertionError("unreachable")
 
 
 def measured(meters: list[Meter]) -> list[Meter]:

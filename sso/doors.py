@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 
-from provisioning.models import Resource
+from provisioning.models import Plan, Resource
 from provisioning.services import AddonService, service_of
 from provisioning.states import GONE_STATES, ResourceState
 from sso import frame
@@ -28,6 +28,13 @@ class Dashboard:
     resource: Resource
     service: AddonService
     session: DashboardSession
+
+    @property
+    def plan(self) -> Plan:
+        """The resource's plan: every resource with a dashboard has one."""
+        if self.resource.plan is None:
+            raise ValueError(f"resource {self.resource.uuid} has no plan")
+        return self.resource.plan
 
     @property
     def role(self) -> Role:

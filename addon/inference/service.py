@@ -25,6 +25,7 @@ class Inference(AddonService):
     secret_config_vars = ("INFERENCE_KEY",)
     provisions = Provisions.IN_REQUEST
     provisioned_message = "Your model is ready: send requests to INFERENCE_URL with the key in INFERENCE_KEY."
+    icon = "message-2-code"
     pages = (Page("Overview", "home", "inference:overview"),)
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ class KafkaCluster(AddonService):
     provisioning_message = "Your Kafka tenant is being created and will be available shortly."
     provisioned_message = "Your Kafka tenant is ready."
     support_email = "hello@streamabyss.com"
+    icon = "topology-star-3"
     pages = (Page("Overview", "home", "kafkacluster:overview"),)
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:

@@ -4,6 +4,8 @@ import uuid as uuids
 
 from django.http import HttpResponse
 
+from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.quickstart import producer_example
 from billing.charges import month_so_far
 from sso.dashboard import Estimate, render_overview
 from sso.doors import DashboardRequest, dashboard_page, only
@@ -13,5 +15,12 @@ from sso.doors import DashboardRequest, dashboard_page, only
 @dashboard_page("kafkacluster")
 def overview(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
     """The first page."""
-    charge = month_so_far(request.dashboard.resource)
-    return render_overview(request, "kafkacluster/overview.html", estimate=Estimate(charge.cents))
+    resource = request.dashboard.resource
+    prefix = Tenant.objects.get(resource=resource).prefix
+    return render_overview(
+        request,
+        "kafkacluster/overview.html",
+        estimate=Estimate(month_so_far(resource).cents),
+        prefix=prefix,
+        producer_example=producer_example(prefix),
+    )

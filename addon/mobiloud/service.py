@@ -25,6 +25,7 @@ class MobiLoud(AddonService):
     issues_credentials = False
     provisioned_message = "Open the dashboard from your app's Resources tab to configure your mobile app."
     support_email = "support@mobiloud.com"
+    icon = "device-mobile"
     pages = (Page("Overview", "home", "mobiloud:overview"),)
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:

@@ -13,5 +13,10 @@ from sso.doors import DashboardRequest, dashboard_page, only
 @dashboard_page("mobiloud")
 def overview(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
     """The first page."""
-    charge = month_so_far(request.dashboard.resource)
-    return render_overview(request, "mobiloud/overview.html", estimate=Estimate(charge.cents))
+    resource = request.dashboard.resource
+    return render_overview(
+        request,
+        "mobiloud/overview.html",
+        estimate=Estimate(month_so_far(resource).cents),
+        website=resource.options.get("website", ""),
+    )

@@ -1,0 +1,20 @@
+"""The first record, as the overview shows it."""
+
+_PRODUCER = """\
+import os
+from confluent_kafka import Producer
+
+producer = Producer({{
+    "bootstrap.servers": os.environ["KAFKACLUSTER_BROKERS"],
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanism": os.environ["KAFKACLUSTER_SASL_METHOD"],
+    "sasl.username": os.environ["KAFKACLUSTER_USERNAME"],
+    "sasl.password": os.environ["KAFKACLUSTER_PASSWORD"],
+}})
+producer.produce("{prefix}orders", b"hello")
+producer.flush()"""
+
+
+def producer_example(prefix: str) -> str:
+    """Python that sends a record to a topic of the tenant with this prefix."""
+    return _PRODUCER.format(prefix=prefix)

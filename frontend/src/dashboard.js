@@ -1,0 +1,18 @@
+import { startCopy } from "./scripts/copy.js";
+import { startEvents } from "./scripts/events.js";
+import { startMenus } from "./scripts/menus.js";
+import { follow } from "./scripts/progress.js";
+import { startRotation } from "./scripts/rotation.js";
+import { startSecrets } from "./scripts/secrets.js";
+import { startTheme } from "./scripts/theme.js";
+
+startTheme();
+startMenus();
+startCopy();
+startSecrets();
+startRotation();
+startEvents();
+
+// The page of a resource that is being made: its end changes the whole page.
+const provisioning = document.querySelector("[data-provisioning]");
+if (provisioning) follow(provisioning, () => location.reload());
