@@ -35,6 +35,11 @@ class PooledDjango(WsgiToAsgiInstance):
             await send(self.response_start)
             await send({"type": "http.response.body", "body": whole})
 
+    def start_response(self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        """Called by Django, whose Set-Cookie values begin with a space: not a header to strict HTTP parsers."""
+        stripped = [(name, value.strip()) for name, value in response_headers]
+        super().start_response(status, stripped, exc_info)  # type: ignore[no-untyped-call]
+
     def _run(self, body: Any) -> bytes | None:
         """In a thread: the whole body, or None when it was streamed from here."""
         environ = self.build_environ(self.scope, body)
