@@ -4,7 +4,6 @@ Heroku's media type with its version parameter, plain JSON and anything else are
 would make Heroku record a failure that no customer sees.
 """
 
-import json
 from typing import Any, cast
 
 import structlog
@@ -151,7 +150,7 @@ class ResourceView(PartnerView):
 
 def _body(request: Request) -> dict[str, Any]:
     try:
-        body = json.loads(request._request.body)
+        body = partner_requests.read_json(request._request.body)
     except (ValueError, RecursionError):
         raise Refusal("The request body is not valid JSON.", code="invalid_body") from None
     if not isinstance(body, dict):

@@ -4,6 +4,8 @@ Only `uuid` and `plan` are always there. Unknown fields are ignored, optional on
 that Heroku's old checker sends (`heroku_id`, no `oauth_grant`, no `name`) are read as well.
 """
 
+import json
+import math
 import re
 import uuid as uuids
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from provisioning.masking import mask_value
 from provisioning.resources import ProvisionRequest
 from provisioning.services import Refusal
 
+_DEEPEST = 50
 _SLUG_LONGEST = 200
 _OPTIONS_MOST = 50
 _OPTION_NAME_LONGEST = 100
@@ -22,6 +25,33 @@ _OPTION_VALUE_LONGEST = 2_000
 _STORED_TEXT_LONGEST = 500
 _SECRET_FIELDS = {"oauth_grant", "log_input_url", "log_drain_token", "logplex_token"}
 _OFFSET = re.compile(r"([+-]\d{2})(\d{2})$")
+
+
+def read_json(raw: bytes) -> Any:
+    """The JSON of a body in a form that Postgres takes; ValueError or RecursionError when it is none, or nested too deep.
+
+    JSON can say what neither UTF-8 nor Postgres can: half surrogate pairs are replaced, numbers that are none (NaN) or lie
+    beyond every range become texts. They stand in fields that nobody needs, and must not fail the call.
+    """
+    return _encodable(json.loads(raw, parse_constant=str, parse_float=_finite))
+
+
+def _finite(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _encodable(value: Any, *, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise ValueError("nested too deep")
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_encodable(name): _encodable(item, depth=depth + 1) for name, item in value.items()}
+        case list():
+            return [_encodable(item, depth=depth + 1) for item in value]
+    return value
 
 
 def read_uuid(text: str) -> uuids.UUID:
@@ -70,9 +100,10 @@ def read_time(value: Any) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(_OFFSET.sub(r"\1:\2", value.strip()))
-    except ValueError:
+        # In UTC at once: what lies outside of the calendar there could be stored, but never read again.
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _text(value: Any, *, longest: int) -> str:
@@ -108,7 +139,8 @@ def _storable(body: dict[str, Any]) -> dict[str, Any]:
     for name, value in list(body.items())[:50]:
         if name in _SECRET_FIELDS:
             continue
-        flat = value if isinstance(value, int | float | bool | None) else str(value).replace("\0", "")
+        masked = mask_value(value, name=name)  # before it is flattened, while the names inside can be seen
+        flat = masked if isinstance(masked, int | float | bool | None) else str(masked).replace("\0", "")
         flat = flat[:_STORED_TEXT_LONGEST] if isinstance(flat, str) else flat
-        kept[name.replace("\0", "")[:_OPTION_NAME_LONGEST]] = mask_value(flat, name=name)
+        kept[name.replace("\0", "")[:_OPTION_NAME_LONGEST]] = flat
     return kept
