@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from provisioning import access, heroku_http, wakeups
 from provisioning.catalogue import sync_plans
@@ -14,6 +14,13 @@ from provisioning.models import Plan, Resource
 from provisioning.services import all_services
 from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, run_operations
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test database, with the catalogue in it."""
+    with django_db_blocker.unblock():
+        sync_plans(all_services().values())
 
 
 @pytest.fixture
