@@ -27,6 +27,13 @@ def folder() -> Iterator[Path]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def server(watcher: Watcher) -> Iterator[Postgres]:
+    """One server for the tests that only look at it."""
+    with server_folder() as made, Postgres(made / "data", fast=True, watcher=watcher) as started:
+        yield started
+
+
 def execute(server: Postgres, statement: str) -> object:
     with psycopg.connect(server.url, autocommit=True) as connection:
         cursor = connection.execute(statement)
@@ -34,14 +41,19 @@ def execute(server: Postgres, statement: str) -> object:
 
 
 def test_data_survives_a_stop_and_a_new_start_by_another_owner(folder: Path, watcher: Watcher) -> None:
-    with Postgres(folder / "data", watcher=watcher) as first:
+    with Postgres(folder / "data", fast=True, watcher=watcher) as first:
         execute(first, "create table kept as select 'still here' as words")
-    with Postgres(folder / "data", watcher=watcher) as second:
+    with Postgres(folder / "data", fast=True, watcher=watcher) as second:
         assert execute(second, "select words from kept") == ("still here",)
 
 
-def test_committed_rows_survive_a_kill_and_the_address_stays(folder: Path, watcher: Watcher) -> None:
+def test_a_durable_server_keeps_committed_rows_and_its_address_over_a_kill(
+    folder: Path, watcher: Watcher
+) -> None:
+    with Postgres(folder / "data", fast=True, watcher=watcher) as fast:
+        assert execute(fast, "show fsync") == ("off",)
     with Postgres(folder / "data", watcher=watcher) as server:
+        assert execute(server, "show fsync") == ("on",)
         address = server.url
         execute(server, "create table kept as select 'still here' as words")
         server.kill()
@@ -50,24 +62,17 @@ def test_committed_rows_survive_a_kill_and_the_address_stays(folder: Path, watch
         assert execute(server, "select words from kept") == ("still here",)
 
 
-def test_the_server_is_durable_unless_it_is_asked_to_be_fast(folder: Path, watcher: Watcher) -> None:
-    with Postgres(folder / "durable", watcher=watcher) as durable:
-        assert execute(durable, "show fsync") == ("on",)
-    with Postgres(folder / "fast", fast=True, watcher=watcher) as fast:
-        assert execute(fast, "show fsync") == ("off",)
-
-
-def test_only_the_password_opens_it_and_only_its_owner_reads_that(own_postgres: Postgres) -> None:
-    wrong = f"postgresql://addonworks:{secrets.token_hex(8)}@127.0.0.1:{own_postgres.port}/addonworks"
+def test_only_the_password_opens_it_and_only_its_owner_reads_that(server: Postgres) -> None:
+    wrong = f"postgresql://addonworks:{secrets.token_hex(8)}@127.0.0.1:{server.port}/addonworks"
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
-    password = own_postgres.folder / "password"
+    password = server.folder / "password"
     assert password.stat().st_mode & 0o077 == 0
 
 
-def test_text_is_utf8_and_time_is_utc(own_postgres: Postgres) -> None:
+def test_text_is_utf8_and_time_is_utc(server: Postgres) -> None:
     found = execute(
-        own_postgres, "select upper('é'), current_setting('server_encoding'), current_setting('timezone')"
+        server, "select upper('é'), current_setting('server_encoding'), current_setting('timezone')"
     )
     assert found == ("É", "UTF8", "UTC")
 
@@ -80,10 +85,10 @@ def test_a_taken_port_is_named_with_its_holder_and_nothing_is_created(folder: Pa
     assert not (folder / "data" / "cluster").exists()
 
 
-def test_two_servers_never_share_a_folder(own_postgres: Postgres, watcher: Watcher) -> None:
+def test_two_servers_never_share_a_folder(server: Postgres, watcher: Watcher) -> None:
     with pytest.raises(InUseError, match=f"in use by process {os.getpid()}"):
-        Postgres(own_postgres.folder, fast=True, watcher=watcher).start()
-    assert execute(own_postgres, "select 1") == (1,)
+        Postgres(server.folder, fast=True, watcher=watcher).start()
+    assert execute(server, "select 1") == (1,)
 
 
 def test_a_server_whose_launcher_and_watcher_were_killed_is_taken_over(
@@ -94,7 +99,7 @@ import os, sys, time
 sys.path.insert(0, {str(PROJECT)!r})
 from pathlib import Path
 from local.postgres import Postgres
-server = Postgres(Path({str(folder)!r}) / "data")
+server = Postgres(Path({str(folder)!r}) / "data", fast=True)
 server.start()
 print("serving", server.pid, server._watcher._process.pid, flush=True)
 time.sleep(60)
@@ -105,7 +110,7 @@ time.sleep(60)
         kill(launcher.process.pid)
         launcher.end()
         assert is_running(int(server))
-        with Postgres(folder / "data", watcher=watcher) as taken_over:
+        with Postgres(folder / "data", fast=True, watcher=watcher) as taken_over:
             assert execute(taken_over, "select 1") == (1,)
             assert not is_running(int(server))
 
