@@ -53,9 +53,18 @@ def _credentials(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
     return f"Credential {names[0]} revoked" if len(names) == 1 else f"Credentials {', '.join(names)} revoked"
 
 
+def _created(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
+    return f"Add-on created on plan {_plan(detail.get('plan'), plans)}"
+
+
+def _ready(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
+    # A service that provisions in Heroku's request is made and ready in one event.
+    return "Add-on ready to use" if "former" in detail else _created(detail, plans)
+
+
 _TOLD: dict[str, Told] = {
-    "provision.requested": Told("plus", lambda d, p: f"Add-on created on plan {_plan(d.get('plan'), p)}"),
-    "resource.provisioned": Told("circle-check", _says("Add-on ready to use"), "good"),
+    "resource.provisioning": Told("plus", _created),
+    "resource.provisioned": Told("circle-check", _ready, "good"),
     "resource.failed": Told("alert-triangle", _says("The add-on could not be provisioned"), "bad"),
     "plan_change.accepted": Told(
         "switch-horizontal",

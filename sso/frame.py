@@ -131,7 +131,7 @@ def _notices(dashboard: Dashboard) -> Iterable[Notice]:
         yield Notice(
             "warning",
             "We cannot update your app's config vars",
-            "Heroku has withdrawn our access to this add-on. What is set keeps working; "
+            "Heroku does not let us into this add-on. What is set keeps working; "
             "credentials cannot be rotated until support has repaired it.",
         )
     if operation := latest_operation(resource, OperationKind.PLAN_CHANGE, active=True):

@@ -67,7 +67,6 @@ def moment(at: datetime) -> SafeString:
     )
 
 
-@register.filter
 def quantity(value: int, unit: str) -> str:
     """`12 topics`, `3.4 GB`: bytes in decimal units, everything else with thousands separated."""
     if not unit.startswith("bytes"):
@@ -78,6 +77,15 @@ def quantity(value: int, unit: str) -> str:
             return f"{size:.3g} {name}{rest}"
         size /= 1000
     raise AssertionError("unreachable")
+
+
+@register.filter
+def usage(meter: Meter) -> str:
+    """`12 of 40 topics`, `3.42 GB of 4 GB`."""
+    if meter.used is None or meter.limit is None:
+        return ""
+    used = quantity(meter.used, meter.unit) if meter.unit.startswith("bytes") else f"{meter.used:,}"
+    return f"{used} of {quantity(meter.limit, meter.unit)}"
 
 
 @register.filter
