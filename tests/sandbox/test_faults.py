@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox.support import Service, eventually
+from tests.sandbox.support import Client, Service, eventually
 
 
 def test_deliver_twice_sends_the_same_request_at_the_same_time(service: Service) -> None:
@@ -131,8 +131,6 @@ def test_a_fault_may_be_for_one_add_on_and_by_chance(service: Service) -> None:
     first, second = service.created(), service.created()
     tokens = [service.exchange(service.grant(number)).json()["access_token"] for number in (0, 1)]
     service.fault("platform.addon", "status_500", addon=first["name"], times=-1, probability=0.5)
-    from tests.sandbox.support import Client
-
     seen = {
         Client(service.url, tokens[0]).call("GET", f"/addons/{first['id']}").status_code for _ in range(40)
     }
@@ -174,8 +172,6 @@ def test_the_event_log_tells_the_whole_story_without_secrets(slow_service: Servi
     service.fault("provider.provision", "drop_answer")
     addon = service.created()
     pair = service.exchange().json()
-    from tests.sandbox.support import Client
-
     partner = Client(service.url, pair["access_token"])
     values = [{"name": f"{service.prefix}_KEY", "value": "very-secret-value"}]
     partner.ok("PATCH", f"/addons/{addon['id']}/config", {"config": values})
