@@ -6,11 +6,13 @@ import threading
 import uuid as uuids
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import connections
 from django.test import Client
+from django.test.client import ClientHandler
 
 from provisioning import operations
 from provisioning.models import Operation, Resource
@@ -25,6 +27,14 @@ T = TypeVar("T")
 def basic(user: str, password: str) -> str:
     """An Authorization header of the Basic scheme."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@cache
+def loaded_handler() -> ClientHandler:
+    """The whole middleware chain, loaded once: WhiteNoise looks at every static file when it is."""
+    handler = ClientHandler()
+    handler.load_middleware()
+    return handler
 
 
 class Partner:
@@ -50,9 +60,9 @@ class Partner:
         if given is not None:
             sent["Authorization"] = given
         raw = body if isinstance(body, bytes) else (b"" if body is None else json.dumps(body).encode())
-        return Client(raise_request_exception=False).generic(
-            method, path, raw, content_type=content_type, headers=sent
-        )
+        client = Client(raise_request_exception=False)
+        client.handler = loaded_handler()
+        return client.generic(method, path, raw, content_type=content_type, headers=sent)
 
     def post(self, body: Any, **changes: Any) -> Any:
         """Provision."""
