@@ -82,9 +82,8 @@ class Supervisor:
         """Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop; a second one kills."""
 
         def request(*_: object) -> None:
+            # Nothing is printed here: the signal may have interrupted a print.
             self._requests += 1
-            if self._requests == 1:
-                self._console.say("stopping (once more to stop at once)")
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         former = {number: signal.signal(number, request) for number in numbers}
@@ -157,6 +156,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything, the highest level first; a second request kills what is left."""
+        if self.stop_requested:
+            self._console.say("stopping (once more to stop at once)")
         running = [state.running for state in self._states if state.running] + self._steps
         for level in sorted({one.program.level for one in running}, reverse=True):
             group = [one for one in running if one.program.level == level]
