@@ -1,0 +1,1 @@
+"""The customer's door: login, sessions, and the dashboards' own requests."""
