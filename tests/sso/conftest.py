@@ -29,13 +29,14 @@ def other(plans: None) -> Resource:
 
 
 @pytest.fixture
-def moments() -> Iterator[float]:
+def moments() -> Iterator[int]:
     """Times within the window, none twice: two logins in one second have the same tokens."""
-    return (time.time() - number for number in itertools.count(1))
+    began = int(time.time())
+    return (began - number for number in itertools.count(1))
 
 
 @pytest.fixture
-def opened(moments: Iterator[float]) -> Callable[..., Client]:
+def opened(moments: Iterator[int]) -> Callable[..., Client]:
     """Log in and return the browser, which has not got a page yet."""
 
     def open_in(resource: Resource, client: Client | None = None, **changes: Any) -> Client:

@@ -38,7 +38,9 @@ def test_without_a_session_every_page_asks_to_be_opened_through_heroku(resource:
         assert "no-store" in answer["Cache-Control"]
 
 
-def test_a_session_of_one_resource_opens_no_other(resource: Resource, other: Resource, opened: Opened) -> None:
+def test_a_session_of_one_resource_opens_no_other(
+    resource: Resource, other: Resource, opened: Opened
+) -> None:
     browser = opened(resource)
     assert page(browser, resource).status_code == 200
     assert page(browser, other).status_code == 401
@@ -178,7 +180,12 @@ def test_over_https_the_cookie_is_bound_to_this_host(resource: Resource, setting
     settings.BASE_URL = "https://testserver"
     (cookie,) = log_in(Client(), resource).cookies.values()
     assert cookie.key == f"__Host-dash-{resource.uuid.hex[:12]}"
-    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, True, "Lax", "/")
+    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (
+        True,
+        True,
+        "Lax",
+        "/",
+    )
     assert not cookie["domain"]
 
 
