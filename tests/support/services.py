@@ -8,6 +8,7 @@ worker gets a Redis database of its own.
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
@@ -26,10 +27,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Start the servers, or in a worker take its share of them, before the settings are read."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
+        # A run that is ended by a time limit or a closed terminal clears up as one ended by Ctrl-C.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         early_config.add_cleanup(_start())
     else:
-        number = 1 + int(worker.removeprefix("gw")) % (DATABASES - 1)
-        os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+        database = 1 + int(worker.removeprefix("gw")) % (DATABASES - 1)
+        os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{database}").geturl()
     return (yield)
 
 
