@@ -1,0 +1,76 @@
+"""A real browser before the whole provider: web, worker, beat and stand-in Heroku."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from local.setup import BROWSERS
+from tests.support.browser import Door, Visitor
+from tests.support.stack import PROJECT, Stack, running_stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of this folder on one worker, where they share the stack and the browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The provider, up."""
+    if not (PROJECT / "frontend" / "dist" / "frontend" / "dashboard.css").is_file():
+        pytest.fail("The scripts and styles are not built: run `make setup`.", pytrace=False)
+    with running_stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """This machine's Chromium, without a window."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.fail("The browser tests need Chromium: run `apt-get install -y chromium`.", pytrace=False)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Open a window of a given kind; at the end, no page of it may have complained of anything but refusals."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def open_window(*, width: int = 1280, dark: bool = False, **options: Any) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": 860}, color_scheme="dark" if dark else "light", **options
+        )
+        context.set_default_timeout(15_000)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.on("page", watch)
+        contexts.append(context)
+        return Visitor(context.new_page())
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if "the server responded with a status of 4" not in text] == []
+
+
+@pytest.fixture
+def door(stack: Stack) -> Door:
+    """Heroku's side: adding add-ons and opening their dashboards."""
+    return Door(stack)
