@@ -115,6 +115,13 @@ def _create(
 
 
 def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest) -> Outcome:
+    with transaction.atomic():
+        # Under lock: a removal or a rotation at the same instant is seen whole or not at all.
+        resource = Resource.objects.select_for_update().get(pk=resource.pk)
+        return _repeat_locked(service, resource, wanted)
+
+
+def _repeat_locked(service: AddonService, resource: Resource, wanted: ProvisionRequest) -> Outcome:
     if resource.state in GONE_STATES:
         raise Gone
     if resource.service != service.slug:
@@ -126,8 +133,7 @@ def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest)
             code="provision_failed",
         )
     log.info("provision.repeated", resource=str(resource.uuid), state=resource.state)
-    with transaction.atomic():
-        access.renew_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
+    access.renew_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     if resource.state == ResourceState.PROVISIONING:
         return Outcome(ready=False, message=service.provisioning_message)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
@@ -217,7 +223,7 @@ def deprovision(service: AddonService, uuid: uuids.UUID, *, actor: str = audit.H
     except Unknown:
         try:
             _leave_tombstone(service, uuid)
-        except IntegrityError:  # the provision request came in between
+        except IntegrityError:  # another service's, or the provision request came in between
             _deprovision_known(service, uuid, actor=actor)
             return
         raise Gone from None
@@ -250,15 +256,14 @@ def _deprovision_known(service: AddonService, uuid: uuids.UUID, *, actor: str) -
 
 
 def _locked(service: AddonService, uuid: uuids.UUID) -> Resource:
-    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").filter(uuid=uuid).first()
+    # The plan is read after the lock: joined to it, a plan that another call has just changed would come back as none.
+    resource = Resource.objects.select_for_update().filter(uuid=uuid).first()
     if resource is None or resource.service != service.slug:
         raise Unknown
     return resource
 
 
 def _leave_tombstone(service: AddonService, uuid: uuids.UUID) -> None:
-    if Resource.objects.filter(uuid=uuid).exists():
-        raise Unknown  # another service's: it is not ours to end
     with transaction.atomic():
         tombstone = Resource.objects.create(
             uuid=uuid,
