@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 ALARM_AFTER = timedelta(minutes=15)
 GIVE_UP_AFTER = timedelta(hours=11)
 """Heroku ends a provision after twelve hours: an hour before, we end it cleanly ourselves."""
-WOKEN_LATELY = timedelta(seconds=settings.OPERATION_LEASE_SECONDS / 3)
+WOKEN_LATELY = timedelta(seconds=max(5.0, settings.OPERATION_LEASE_SECONDS / 3))
 """A row that was woken this short ago is not woken again: its message may be in a queue that is long."""
 BATCH = 500
 HEARTBEAT = "sweep"

@@ -1,7 +1,7 @@
 """A Celery application whose worker dies, as by `kill -9`, at a chosen point of each operation's first run.
 
-The points are what an operation does to the outside: every SQL statement, every commit and every HTTP call, each just before
-and just after it. The n-th operation of its kind dies at the n-th point, so a test that starts enough operations has each
+The points are where an operation has just done something to the outside: after every SQL statement, every commit and every
+HTTP call. Between two of them nothing outside changes, so these are all the states a death can leave. The n-th operation of its kind dies at the n-th point, so a test that starts enough operations has each
 point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>` for a kill, `<kind>-total-<m>` for the
 number of points a run had that was not killed.
 """
@@ -39,10 +39,9 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, action: Callable[..., Any]) -> Callable[..., Any]:
-        """`action` with a point before and one after it."""
+        """`action` with a point after it."""
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            self.passed()
             result = action(*args, **kwargs)
             self.passed()
             return result
@@ -61,7 +60,7 @@ def arm(**_: object) -> None:
     def run_and_die(operation_id: int) -> None:
         operation = Operation.objects.get(pk=operation_id)
         target = 1 + Operation.objects.filter(kind=operation.kind, pk__lt=operation_id).count()
-        if operation.kind not in KINDS or (FOLDER / f"{operation.kind}-{target}").exists():
+        if operation.kind not in KINDS or operation.finished_at or (FOLDER / f"{operation.kind}-{target}").exists():
             run(operation_id)
             return
         points = Points(operation.kind, target)

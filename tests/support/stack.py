@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
+import redis
 import requests
 from psycopg.rows import dict_row
 
@@ -48,8 +50,8 @@ class Stack:
     Leases and sweeps are short, so that what a killed worker leaves is taken up within seconds.
     """
 
-    def __init__(self, folder: Path, *, watcher: Watcher, redis: Redis, database_url: str) -> None:
-        self.folder, self.watcher, self.redis = folder, watcher, redis
+    def __init__(self, folder: Path, *, watcher: Watcher, server: Redis, database_url: str) -> None:
+        self.folder, self.watcher, self.redis = folder, watcher, server
         self.web_port, self.sandbox_port = free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
@@ -61,7 +63,7 @@ class Stack:
             "ADDONWORKS_ENV": "test",
             "ADDONWORKS_ENV_FILE": "",
             "DATABASE_URL": database_url,
-            "REDIS_URL": redis.url,
+            "REDIS_URL": server.url,
             "BASE_URL": self.web_url,
             "HEROKU_API_URL": self.sandbox_url,
             "HEROKU_ID_URL": self.sandbox_url,
@@ -161,6 +163,15 @@ class Stack:
         os.killpg(program.pid, signal.SIGKILL)
         program.clear()
 
+    def processes_below(self, name: str) -> list[psutil.Process]:
+        """The processes that a part's first process has started."""
+        return psutil.Process(self._running[name].pid).children()
+
+    def flush_redis(self) -> None:
+        """Empty Redis of everything, queues included."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            client.flushall()
+
     def is_alive(self, name: str) -> bool:
         """Whether the part's first process runs."""
         return name in self._running and self._running[name].is_alive()
@@ -196,6 +207,18 @@ class Stack:
             "JOIN provisioning_resource r ON r.id = o.resource_id WHERE o.state IN ('pending', 'running')"
         )
 
+    def wait_for_operations(self, *, seconds: float = 120.0) -> None:
+        """Wait until no operation is active; AssertionError tells which are, and what the worker last wrote."""
+        end = time.monotonic() + seconds
+        while found := self.active_operations():
+            if time.monotonic() > end:
+                beats = self.rows("SELECT name, now() - at AS ago FROM provisioning_heartbeat")
+                raise AssertionError(
+                    f"{len(found)} operations active after {seconds} s: {found[:3]}; heartbeats {beats}; worker "
+                    f"alive: {self.is_alive('worker')}, last wrote:\n{self.logs('worker')[-3000:]}"
+                )
+            time.sleep(0.5)
+
     def wait_for_rest(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until nothing is in progress: no operation, no grant, no deletion that the sandbox still owes."""
 
@@ -223,7 +246,17 @@ class Stack:
         )
 
     def partner(self, service: str, method: str, path: str = "", body: Any = None) -> requests.Response:
-        """One call of Heroku to the Partner API."""
+        """One call of Heroku to the Partner API; like Heroku it calls again when the connection breaks."""
+        for left in range(10, 0, -1):
+            try:
+                return self._partner(service, method, path, body)
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                if left == 1:
+                    raise
+                time.sleep(0.3)
+        raise AssertionError("unreachable")
+
+    def _partner(self, service: str, method: str, path: str, body: Any) -> requests.Response:
         return requests.request(
             method,
             f"{self.web_url}/heroku/resources{path}",
@@ -279,11 +312,11 @@ def running_stack() -> Iterator[Stack]:
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(server_folder())
         watcher = cleaning.enter_context(Watcher())
-        redis = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
+        server = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
         stack = Stack(
             folder,
             watcher=watcher,
-            redis=redis,
+            server=server,
             database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
         )
         cleaning.callback(stack.stop)
