@@ -110,6 +110,7 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # A task ends before the lease of the row it works on does: two workers never act on one operation.
 CELERY_TASK_SOFT_TIME_LIMIT = max(1, int(ENV.operation_lease_seconds * 0.75))
 CELERY_TASK_TIME_LIMIT = max(2, int(ENV.operation_lease_seconds * 0.9))
@@ -120,6 +121,8 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     "socket_connect_timeout": 1.0,
+    # A broker that takes connections and never answers must not keep the sender of wake-ups for ever.
+    "socket_timeout": 5.0,
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
