@@ -130,7 +130,11 @@ def rotate(request: DashboardRequest, uuid: UUID) -> HttpResponse:
         )
     except Refusal as refusal:
         return _json_refusal(refusal)
-    answer = {"started": rotation.started, "operation": operation_view(rotation.operation).as_json()}
+    answer = {
+        "started": rotation.started,
+        "operation": operation_view(rotation.operation).as_json(),
+        "progress_url": reverse("sso:operation", args=[uuid, rotation.operation.pk]),
+    }
     return JsonResponse(answer, status=202 if rotation.started else 200)
 
 
