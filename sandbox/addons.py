@@ -9,13 +9,13 @@ import sqlite3
 import uuid
 from typing import Any
 
-from sandbox import oauth, provider
-from sandbox.apps import release
+from sandbox import provider, resources
+from sandbox.apps import publish_app
 from sandbox.attachments import attach
 from sandbox.catalogue import resolve_plan
 from sandbox.errors import ApiError, invalid
 from sandbox.provider import Answer
-from sandbox.records import Addon, App, Plan, Service, attachments_of, get_app, get_service, reread
+from sandbox.records import Addon, App, Plan, Service, get_service, reread
 from sandbox.state import Sandbox
 
 PROVISION_LIMIT_SECONDS = 12 * 3600.0
@@ -113,10 +113,10 @@ def _take_provision_answer(sandbox: Sandbox, addon: Addon, answer: Answer) -> Ad
     problem = None if answer.failed else _problem_of(service, answer)
     if answer.failed or problem:
         # What became of the request is not known, so the provider is told to remove whatever it made.
-        _give_up(sandbox, addon, reason=problem or answer.error or str(answer.status), delete=True)
+        resources.give_up(sandbox, addon, reason=problem or answer.error or str(answer.status), delete=True)
         raise ApiError(503, "provider_error", contacting(addon, problem or UNREACHABLE, verb="create"))
     if answer.status not in (200, 201, 202):
-        _give_up(sandbox, addon, reason=f"refused with {answer.status}", delete=False)
+        resources.give_up(sandbox, addon, reason=f"refused with {answer.status}", delete=False)
         raise invalid(contacting(addon, answer.message or UNREACHABLE, verb="create"))
     with sandbox.store.transaction():
         sandbox.store.run(
@@ -135,8 +135,8 @@ def _take_provision_answer(sandbox: Sandbox, addon: Addon, answer: Answer) -> Ad
                 "state", "provisioning: accepted, waiting for actions/provision", addon_id=addon.id
             )
         else:
-            merge_config(sandbox, addon, answer.body.get("config") or {})
-            mark_provisioned(sandbox, addon)
+            resources.merge_config(sandbox, addon, answer.body.get("config") or {})
+            resources.mark_provisioned(sandbox, addon)
     return reread(sandbox.store, addon)
 
 
@@ -155,95 +155,12 @@ def _problem_of(service: Service, answer: Answer) -> str | None:
     if not isinstance(answer.body.get("id"), str) or not answer.body["id"]:
         return "the partner's answer is not valid: id must be a non-empty string."
     try:
-        check_config(service, answer.body.get("config") or {}, nulls=False)
+        resources.check_config(service, answer.body.get("config") or {}, nulls=False)
     except ApiError as error:
         return f"the partner's answer is not valid: {error.message}"
     if "syslog_drain" in service.requires and answer.status != 202 and not answer.body.get("log_drain_url"):
         return "the partner's answer is not valid: log_drain_url is required."
     return None
-
-
-def check_config(service: Service, config: Any, *, nulls: bool) -> None:
-    """Raises ApiError 422 unless ``config`` maps declared config vars to strings (``nulls``: or null)."""
-    if not isinstance(config, dict):
-        raise invalid("config must be an object.")
-    declared = service.api.get("config_vars", [])
-    for name, value in config.items():
-        if name not in declared:
-            raise invalid(f"{name} is not one of the manifest's config_vars.")
-        if not isinstance(value, str) and not (nulls and value is None):
-            raise invalid(f"the value of {name} must be a string.")
-
-
-def merge_config(sandbox: Sandbox, addon: Addon, config: dict[str, str | None]) -> dict[str, str]:
-    """Set (string) or unset (null) values by the manifest's full names; names left out stay as they are."""
-    values: dict[str, str | None] = {**reread(sandbox.store, addon).config_values, **config}
-    kept = {name: value for name, value in values.items() if value is not None}
-    sandbox.store.run(
-        "UPDATE addons SET config = ?, updated_at = ? WHERE id = ?",
-        json.dumps(kept),
-        sandbox.clock.now(),
-        addon.id,
-    )
-    return kept
-
-
-def release_everywhere(sandbox: Sandbox, addon: Addon, verb: str) -> None:
-    """Cut one release, with a restart, on every app the resource is attached to."""
-    by_app: dict[str, list[str]] = {}
-    for attachment in attachments_of(sandbox.store, addon.id):
-        by_app.setdefault(attachment.app_id, []).append(attachment.name)
-    for app_id, names in by_app.items():
-        version = release(sandbox, app_id, f"{verb} {', '.join(names)} (@ref:{addon.name})")
-        app = get_app(sandbox.store, app_id)
-        sandbox.record(
-            "release", f"{app.name} v{version}: {verb} {', '.join(names)}, restarted", addon_id=addon.id
-        )
-
-
-def mark_provisioned(sandbox: Sandbox, addon: Addon) -> None:
-    """The resource is ready: its config vars appear on its apps, with one release."""
-    with sandbox.store.transaction():
-        sandbox.store.run(
-            "UPDATE addons SET state = 'provisioned', deadline_at = NULL, updated_at = ? WHERE id = ?",
-            *(sandbox.clock.now(), addon.id),
-        )
-        sandbox.record("state", "provisioned", addon_id=addon.id)
-        release_everywhere(sandbox, addon, "Attach")
-
-
-def _give_up(sandbox: Sandbox, addon: Addon, *, reason: str, delete: bool) -> None:
-    with sandbox.store.transaction():
-        _end(sandbox, addon, reason=f"not created: {reason}")
-        if delete:
-            due = sandbox.clock.now()
-            sandbox.store.run("UPDATE addons SET delete_due_at = ? WHERE id = ?", due, addon.id)
-
-
-def _end(sandbox: Sandbox, addon: Addon, *, reason: str) -> None:
-    """The resource is gone: no attachment, no config, no access for the provider."""
-    now = sandbox.clock.now()
-    with sandbox.store.transaction():
-        withdraw(sandbox, addon)
-        sandbox.store.run(
-            "UPDATE addons SET state = 'deprovisioned', unanswered = 0, deleted_at = coalesce(deleted_at, ?),"
-            " config = '{}', deadline_at = NULL, delete_due_at = NULL, updated_at = ? WHERE id = ?",
-            *(now, now, addon.id),
-        )
-        oauth.revoke(sandbox, addon.id)
-        sandbox.record("state", f"deprovisioned ({reason})", addon_id=addon.id)
-
-
-def _mark_failed(sandbox: Sandbox, addon: Addon) -> None:
-    if addon.state == "provisioning":
-        sandbox.store.run("UPDATE addons SET creation_failed = 1 WHERE id = ?", addon.id)
-
-
-def withdraw(sandbox: Sandbox, addon: Addon) -> None:
-    """Take the resource off its apps, with a release where config vars go away."""
-    if reread(sandbox.store, addon).state == "provisioned":
-        release_everywhere(sandbox, addon, "Detach")
-    sandbox.store.run("DELETE FROM attachments WHERE addon_id = ?", addon.id)
 
 
 def rename_addon(sandbox: Sandbox, addon: Addon, name: str) -> Addon:
@@ -257,6 +174,7 @@ def rename_addon(sandbox: Sandbox, addon: Addon, name: str) -> Addon:
         sandbox.store.run("UPDATE addons SET name = ?, updated_at = ? WHERE id = ?", name, now, addon.id)
     except sqlite3.IntegrityError:
         raise invalid(f"Add-on name {name} is already taken.") from None
+    resources.publish(sandbox, addon, "update")
     return reread(sandbox.store, addon)
 
 
@@ -287,7 +205,7 @@ def _take_plan_answer(sandbox: Sandbox, addon: Addon, plan: Plan, answer: Answer
         raise invalid(contacting(addon, answer.message or UNREACHABLE, verb=verb))
     config = answer.body.get("config") or {}
     try:
-        check_config(get_service(sandbox.store, addon.service), config, nulls=False)
+        resources.check_config(get_service(sandbox.store, addon.service), config, nulls=False)
     except ApiError as error:
         sandbox.record("provider", f"config of the answer ignored: {error.message}", addon_id=addon.id)
         config = {}
@@ -300,10 +218,11 @@ def _take_plan_answer(sandbox: Sandbox, addon: Addon, plan: Plan, answer: Answer
             *(plan.name, answer.message or None, sandbox.clock.now(), addon.id),
         )
         sandbox.record("state", f"plan {plan.full_name}", addon_id=addon.id)
+        resources.publish(sandbox, addon, "update")
         if config and config.items() - current.config_values.items():
-            merge_config(sandbox, addon, config)
+            resources.merge_config(sandbox, addon, config)
             if current.state == "provisioned":
-                release_everywhere(sandbox, addon, "Update")
+                resources.release_everywhere(sandbox, addon, "Update")
     return reread(sandbox.store, addon)
 
 
@@ -333,9 +252,9 @@ def take_delete_answer(sandbox: Sandbox, addon: Addon, answer: Answer, *, reason
         if answer.status == 410 or (
             answer.status is not None and 200 <= answer.status < 300 and answer.status != 202
         ):
-            _end(sandbox, addon, reason=reason)
+            resources.end(sandbox, addon, reason=reason)
             return
-        withdraw(sandbox, addon)
+        resources.withdraw(sandbox, addon)
         attempts = reread(sandbox.store, addon).delete_attempts + 1
         due = None if answer.status == 202 else now + min(2.0**attempts, 3600.0)
         deadline = now + PROVISION_LIMIT_SECONDS if answer.status == 202 else None
@@ -357,81 +276,9 @@ async def destroy_app(sandbox: Sandbox, app: App) -> None:
     for row in rows:
         await destroy_addon(sandbox, Addon(**row))
     with sandbox.store.transaction():
+        publish_app(sandbox, app, "destroy")
         sandbox.store.run("DELETE FROM attachments WHERE app_id = ?", app.id)
         sandbox.store.run("UPDATE apps SET deleted_at = ? WHERE id = ?", sandbox.clock.now(), app.id)
-
-
-def patch_config(sandbox: Sandbox, addon: Addon, config: dict[str, Any]) -> dict[str, str]:
-    """The provider's ``PATCH /addons/<uuid>/config``.
-
-    A provisioned resource's apps are released and restarted; while provisioning nothing happens to them.
-    Raises ApiError 422 for undeclared names or bad values.
-    """
-    check_config(get_service(sandbox.store, addon.service), config, nulls=True)
-    with sandbox.store.transaction():
-        values = merge_config(sandbox, addon, config)
-        if addon.state == "provisioned":
-            release_everywhere(sandbox, addon, "Update")
-    return values
-
-
-def provision_action(sandbox: Sandbox, addon: Addon) -> Addon:
-    """The provider's ``actions/provision``. A repeat is answered as the first was; it counts as a repeat.
-
-    Raises ApiError 422 while the resource is being deprovisioned.
-    """
-    with sandbox.store.transaction():
-        if addon.state == "provisioning":
-            sandbox.store.run(
-                "UPDATE addons SET provision_actions = provision_actions + 1 WHERE id = ?", addon.id
-            )
-            mark_provisioned(sandbox, addon)
-        elif addon.state == "provisioned":
-            sandbox.store.run(
-                "UPDATE addons SET repeated_actions = repeated_actions + 1 WHERE id = ?", addon.id
-            )
-    if addon.state not in ("provisioning", "provisioned"):
-        sandbox.store.run("UPDATE addons SET refused_actions = refused_actions + 1 WHERE id = ?", addon.id)
-        raise invalid(f"{addon.name} is {addon.state}.")
-    return reread(sandbox.store, addon)
-
-
-def deprovision_action(sandbox: Sandbox, addon: Addon) -> Addon:
-    """The provider's ``actions/deprovision``: a provision failed, or an asynchronous deprovision is done.
-
-    Raises ApiError 422 for a provisioned resource that nobody asked to remove.
-    """
-    if addon.state == "provisioned":
-        sandbox.store.run("UPDATE addons SET refused_actions = refused_actions + 1 WHERE id = ?", addon.id)
-        raise invalid(f"{addon.name} is provisioned; only its customer can remove it.")
-    with sandbox.store.transaction():
-        sandbox.store.run(
-            "UPDATE addons SET deprovision_actions = deprovision_actions + 1 WHERE id = ?", addon.id
-        )
-        _mark_failed(sandbox, addon)
-        _end(sandbox, addon, reason="by the provider's actions/deprovision")
-    return reread(sandbox.store, addon)
-
-
-def end_overdue(sandbox: Sandbox, addon: Addon) -> None:
-    """The 12 h limit: an unfinished provision is given up and DELETE is sent; an unfinished asynchronous
-    deprovision is ended."""
-    with sandbox.store.transaction():
-        delete = addon.state == "provisioning"
-        _mark_failed(sandbox, addon)
-        _end(sandbox, addon, reason="not finished within 12 hours")
-        if delete:
-            due = sandbox.clock.now()
-            sandbox.store.run("UPDATE addons SET delete_due_at = ? WHERE id = ?", due, addon.id)
-
-
-def give_up_interrupted(sandbox: Sandbox) -> int:
-    """At start: provision requests that were unanswered when the process ended were acknowledged to nobody;
-    they are given up and the provider is asked to delete. Returns how many."""
-    rows = sandbox.store.rows("SELECT * FROM addons WHERE unanswered = 1 AND deleted_at IS NULL")
-    for row in rows:
-        _give_up(sandbox, Addon(**row), reason="the sandbox stopped meanwhile", delete=True)
-    return len(rows)
 
 
 async def send_due_delete(sandbox: Sandbox, addon: Addon) -> None:

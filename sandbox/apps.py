@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from typing import Any
 
+from sandbox import shapes, webhooks
 from sandbox.errors import invalid, not_found
 from sandbox.records import App, User, attachments_on, find_app, get_addon, get_app, get_service, get_user
 from sandbox.state import DEVELOPER_EMAIL, DEVELOPER_ID, Sandbox
@@ -82,7 +83,18 @@ def rename_app(sandbox: Sandbox, app: App, name: str) -> App:
         )
     except sqlite3.IntegrityError:
         raise invalid(f"Name {name} is already taken") from None
-    return get_app(sandbox.store, app.id)
+    renamed = get_app(sandbox.store, app.id)
+    publish_app(sandbox, renamed, "update")
+    return renamed
+
+
+def publish_app(sandbox: Sandbox, app: App, action: str) -> None:
+    """Tell the webhooks of every resource on the app that it was updated or destroyed."""
+    webhooks.publish(sandbox, "api:app", action, shapes.app(app), addon_ids=_addon_ids(sandbox, app))
+
+
+def _addon_ids(sandbox: Sandbox, app: App) -> list[str]:
+    return list({attachment.addon_id for attachment in attachments_on(sandbox.store, app.id)})
 
 
 def require_app(sandbox: Sandbox, reference: str) -> App:
@@ -117,16 +129,10 @@ def addon_config_on(sandbox: Sandbox, app: App) -> dict[str, tuple[str, str]]:
         addon = get_addon(sandbox.store, attachment.addon_id)
         if addon is None or addon.state != "provisioned":
             continue
-        prefix = get_service(sandbox.store, addon.service).prefix
+        service = get_service(sandbox.store, addon.service)
         for name, value in addon.config_values.items():
-            found[under_attachment(name, prefix=prefix, attachment=attachment.name)] = (value, addon.name)
+            found[service.name_under(attachment.name, name)] = (value, addon.name)
     return found
-
-
-def under_attachment(name: str, *, prefix: str, attachment: str) -> str:
-    """A manifest's config var name as an app sees it: the prefix replaced by the attachment's name
-    (Dev Center "Making Your Add-on Shareable")."""
-    return attachment + name.removeprefix(prefix) if name.startswith(prefix + "_") else name
 
 
 def config_of(sandbox: Sandbox, app: App) -> dict[str, str]:
@@ -166,6 +172,8 @@ def add_collaborator(sandbox: Sandbox, app: App, email: str) -> User:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
         raise invalid("Email is not valid.")
     now = sandbox.clock.now()
+    if email in (one["email"] for one in collaborators_of(sandbox, app)):
+        return person_on(sandbox, app, email)
     with sandbox.store.transaction():
         sandbox.store.run(
             "INSERT OR IGNORE INTO users (id, email, name, created_at) VALUES (?, ?, ?, ?)",
@@ -178,7 +186,14 @@ def add_collaborator(sandbox: Sandbox, app: App, email: str) -> User:
             " VALUES (?, ?, ?, 'member', ?)",
             *(str(uuid.uuid4()), app.id, row["id"], now),
         )
+        _publish_collaborator(sandbox, app, row["id"], "create")
     return User(**row)
+
+
+def _publish_collaborator(sandbox: Sandbox, app: App, user_id: str, action: str) -> None:
+    row = next(one for one in collaborators_of(sandbox, app) if one["user_id"] == user_id)
+    data = shapes.collaborator(app, row)
+    webhooks.publish(sandbox, "api:collaborator", action, data, addon_ids=_addon_ids(sandbox, app))
 
 
 def remove_collaborator(sandbox: Sandbox, app: App, reference: str) -> User:
@@ -187,7 +202,9 @@ def remove_collaborator(sandbox: Sandbox, app: App, reference: str) -> User:
         if reference in (row["user_id"], row["email"], row["id"]):
             if row["role"] == "owner":
                 raise invalid("The owner cannot be removed.")
-            sandbox.store.run("DELETE FROM collaborators WHERE id = ?", row["id"])
+            with sandbox.store.transaction():
+                _publish_collaborator(sandbox, app, row["user_id"], "destroy")
+                sandbox.store.run("DELETE FROM collaborators WHERE id = ?", row["id"])
             return get_user(sandbox.store, row["user_id"])
     raise not_found("collaborator")
 

@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import uuid
 
+from sandbox import shapes, webhooks
 from sandbox.apps import release
 from sandbox.errors import ApiError, invalid, not_found
 from sandbox.records import (
@@ -103,7 +104,13 @@ def attach_elsewhere(sandbox: Sandbox, *, addon: Addon, app: App, name: str | No
         made = attach(sandbox, addon_id=addon.id, service=service, app=app, name=name)
         release(sandbox, app.id, f"Attach {made.name} (@ref:{addon.name})")
         sandbox.record("state", f"Attached to {app.name} as {made.name}", addon_id=addon.id)
+        _publish(sandbox, made, "create")
     return made
+
+
+def _publish(sandbox: Sandbox, attachment: Attachment, action: str) -> None:
+    data = shapes.attachment(sandbox, attachment)
+    webhooks.publish(sandbox, "api:addon-attachment", action, data, addon_ids=[attachment.addon_id])
 
 
 def detach(sandbox: Sandbox, attachment: Attachment) -> None:
@@ -119,6 +126,7 @@ def detach(sandbox: Sandbox, attachment: Attachment) -> None:
             "Cannot detach the last attachment on the app that owns the add-on. Destroy the add-on instead."
         )
     with sandbox.store.transaction():
+        _publish(sandbox, attachment, "destroy")
         sandbox.store.run("DELETE FROM attachments WHERE id = ?", attachment.id)
         release(sandbox, attachment.app_id, f"Detach {attachment.name} (@ref:{addon.name if addon else ''})")
         app = get_app(sandbox.store, attachment.app_id)

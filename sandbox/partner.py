@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import addons, apps, shapes
+from sandbox import apps, resources, shapes, webhooks
 from sandbox.errors import invalid, not_found
 from sandbox.records import Addon, App, attachments_of, attachments_on, find_app, reread
-from sandbox.web_api import Call
+from sandbox.web_api import Call, Reply
 
 
 def own_addon(call: Call) -> Addon:
@@ -61,17 +61,17 @@ async def update_config(call: Call) -> Any:
     ):
         raise invalid("config must be a list of {name, value}.")
     changes = {str(entry["name"]): entry.get("value") for entry in entries}
-    return shapes.config_list(addons.patch_config(call.sandbox, row, changes))
+    return shapes.config_list(resources.patch_config(call.sandbox, row, changes))
 
 
 async def provision(call: Call) -> Any:
     """``POST /addons/<uuid>/actions/provision``."""
-    return shapes.addon(call.sandbox, addons.provision_action(call.sandbox, own_addon(call)))
+    return shapes.addon(call.sandbox, resources.provision_action(call.sandbox, own_addon(call)))
 
 
 async def deprovision(call: Call) -> Any:
     """``POST /addons/<uuid>/actions/deprovision``."""
-    return shapes.addon(call.sandbox, addons.deprovision_action(call.sandbox, own_addon(call)))
+    return shapes.addon(call.sandbox, resources.deprovision_action(call.sandbox, own_addon(call)))
 
 
 async def list_apps(call: Call) -> Any:
@@ -108,3 +108,31 @@ async def attachments(call: Call) -> Any:
             if call.partner and row.addon_id == call.partner.id
         ]
     return [shapes.attachment(call.sandbox, row, partner=True) for row in rows]
+
+
+async def create_webhook(call: Call) -> Any:
+    """``POST /addons/<uuid>/webhooks``; a secret made here is shown once, in a header."""
+    row, secret = webhooks.subscribe(call.sandbox, own_addon(call), call.body)
+    return Reply(webhooks.as_json(row), 201, {"Heroku-Webhook-Secret": secret} if secret else {})
+
+
+async def list_webhooks(call: Call) -> Any:
+    """``GET /addons/<uuid>/webhooks``."""
+    return [webhooks.as_json(row) for row in webhooks.of_addon(call.sandbox, own_addon(call))]
+
+
+async def show_webhook(call: Call) -> Any:
+    """``GET /addons/<uuid>/webhooks/<id>``."""
+    return webhooks.as_json(webhooks.find(call.sandbox, own_addon(call), call.path("webhook")))
+
+
+async def update_webhook(call: Call) -> Any:
+    """``PATCH /addons/<uuid>/webhooks/<id>``."""
+    return webhooks.as_json(webhooks.change(call.sandbox, own_addon(call), call.path("webhook"), call.body))
+
+
+async def delete_webhook(call: Call) -> Any:
+    """``DELETE /addons/<uuid>/webhooks/<id>``."""
+    row = webhooks.find(call.sandbox, own_addon(call), call.path("webhook"))
+    webhooks.unsubscribe(call.sandbox, row["addon_id"], row["id"])
+    return webhooks.as_json(row)

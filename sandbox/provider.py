@@ -57,7 +57,7 @@ def provision_body(sandbox: Sandbox, addon: Addon, grant: dict[str, str]) -> dic
     }
     if "log_input" in service.requires:
         first = attachments_of(sandbox.store, addon.id)[0]
-        body["log_input_url"] = log_input_url(sandbox, first.log_token)
+        body["log_input_url"] = sandbox.log_input_url(first.log_token)
     if "syslog_drain" in service.requires:
         body["log_drain_token"] = f"d.{addon.id}"
     return body
@@ -66,12 +66,6 @@ def provision_body(sandbox: Sandbox, addon: Addon, grant: dict[str, str]) -> dic
 def region_of(app: App) -> str:
     """The Partner API's value for an app's region."""
     return f"amazon-web-services::{AWS_REGIONS[app.region]}"
-
-
-def log_input_url(sandbox: Sandbox, log_token: str) -> str:
-    """Where a provider posts log lines for one attachment; the token is in the credentials."""
-    parts = urlsplit(sandbox.public_url)
-    return f"{parts.scheme}://token:{log_token}@{parts.netloc}/logs"
 
 
 async def provision(sandbox: Sandbox, addon: Addon) -> Answer:

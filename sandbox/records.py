@@ -42,6 +42,11 @@ class Service:
         """The config var prefix: declared, or the slug upper-cased with ``-`` as ``_``."""
         return str(self.api.get("config_vars_prefix") or self.slug.upper().replace("-", "_"))
 
+    def name_under(self, attachment: str, name: str) -> str:
+        """A config var's full manifest name as an app sees it: the prefix replaced by the attachment's name
+        (Dev Center "Making Your Add-on Shareable")."""
+        return attachment + name.removeprefix(self.prefix) if name.startswith(self.prefix + "_") else name
+
     @property
     def requires(self) -> list[str]:
         """The manifest's feature flags, e.g. ``many_per_app``."""

@@ -43,6 +43,7 @@ def platform_routes() -> list[web.RouteDef]:
         web.get("/plans/{plan}", endpoint("services", customer=customer.show_plan)),
         *_addon_routes(),
         *_attachment_routes(),
+        *_webhook_routes(),
     ]
 
 
@@ -94,4 +95,15 @@ def _attachment_routes() -> list[web.RouteDef]:
             "/actions/addon-attachments/resolve",
             endpoint("attachments", customer=customer.resolve_attachments),
         ),
+    ]
+
+
+def _webhook_routes() -> list[web.RouteDef]:
+    many, one = "/addons/{addon}/webhooks", "/addons/{addon}/webhooks/{webhook}"
+    return [
+        web.get(many, endpoint("webhooks", partner=partner.list_webhooks)),
+        web.post(many, endpoint("webhooks", partner=partner.create_webhook)),
+        web.get(one, endpoint("webhooks", partner=partner.show_webhook)),
+        web.patch(one, endpoint("webhooks", partner=partner.update_webhook)),
+        web.delete(one, endpoint("webhooks", partner=partner.delete_webhook)),
     ]

@@ -13,12 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from sandbox import identity
-from sandbox.addons import give_up_interrupted
 from sandbox.apps import first_start
 from sandbox.background import keep_time
 from sandbox.catalogue import register_services
 from sandbox.control import control_routes
 from sandbox.pages import page_routes
+from sandbox.resources import give_up_interrupted
 from sandbox.routes import platform_routes
 from sandbox.state import Sandbox
 from sandbox.store import Store

@@ -6,8 +6,6 @@ import json
 import uuid
 from typing import Any
 
-from sandbox import provider
-from sandbox.apps import under_attachment
 from sandbox.clock import iso
 from sandbox.records import (
     Addon,
@@ -164,14 +162,14 @@ def addon(sandbox: Sandbox, row: Addon, *, expand: frozenset[str] = frozenset())
 
 def config_names(sandbox: Sandbox, row: Addon) -> list[str]:
     """The names of a resource's config vars on its own app, under its first attachment there."""
-    prefix = get_service(sandbox.store, row.service).prefix
+    service_row = get_service(sandbox.store, row.service)
     own = [
         attachment for attachment in attachments_of(sandbox.store, row.id) if attachment.app_id == row.app_id
     ]
     if not own:
         return []
     names = row.config_values
-    return [under_attachment(name, prefix=prefix, attachment=own[0].name) for name in names]
+    return [service_row.name_under(own[0].name, name) for name in names]
 
 
 def web_url(sandbox: Sandbox, on: App, row: Addon) -> str:
@@ -205,7 +203,7 @@ def attachment(
         "app": {"id": on.id, "name": on.name},
         "namespace": None,
         "web_url": web_url(sandbox, on, its_addon),
-        "log_input_url": provider.log_input_url(sandbox, row.log_token) if logs else None,
+        "log_input_url": sandbox.log_input_url(row.log_token) if logs else None,
         "created_at": iso(row.created_at),
         "updated_at": iso(row.created_at),
     }

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -84,6 +85,11 @@ class Sandbox:
         sql = "SELECT * FROM events WHERE id > ? AND (? IS NULL OR addon_id = ?) ORDER BY id DESC LIMIT ?"
         rows = self.store.rows(sql, after, addon_id, addon_id, limit)
         return [{**row, "at": iso(row["at"]), "detail": json.loads(row["detail"])} for row in reversed(rows)]
+
+    def log_input_url(self, log_token: str) -> str:
+        """Where a provider posts log lines for one attachment; the token is in the credentials."""
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://token:{log_token}@{parts.netloc}/logs"
 
     def notify(self, app_id: str, level: str, text: str) -> None:
         """Leave a message for the page of an app; ``level`` is ``success`` or ``danger``."""

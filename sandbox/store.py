@@ -68,6 +68,14 @@ CREATE TABLE IF NOT EXISTS faults (
     id TEXT PRIMARY KEY, service TEXT, addon TEXT, place TEXT NOT NULL, kind TEXT NOT NULL,
     times INTEGER NOT NULL, probability REAL NOT NULL, seconds REAL, hits INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS webhooks (
+    id TEXT PRIMARY KEY, addon_id TEXT NOT NULL REFERENCES addons (id), url TEXT NOT NULL,
+    level TEXT NOT NULL, include TEXT NOT NULL, authorization TEXT, secret TEXT NOT NULL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS webhook_by_addon ON webhooks (addon_id);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL, event TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, give_up_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS notices (
     id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, level TEXT NOT NULL, text TEXT NOT NULL,
     at REAL NOT NULL);

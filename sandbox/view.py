@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox import faults
-from sandbox.apps import AWS_REGIONS, collaborators_of, under_attachment
+from sandbox.apps import AWS_REGIONS, collaborators_of
 from sandbox.records import (
     Addon,
     App,
@@ -112,7 +112,7 @@ def _addon(sandbox: Sandbox, row: Addon, app: App) -> dict[str, Any]:
     config = row.config_values if row.state == "provisioned" else {}
     word, tone = ("Asking the provider", "progress") if row.unanswered else STATE_WORDS[row.state]
     variables = [
-        {"name": under_attachment(name, prefix=service.prefix, attachment=attachment), "value": value}
+        {"name": service.name_under(attachment, name), "value": value}
         for attachment in names
         for name, value in config.items()
     ]

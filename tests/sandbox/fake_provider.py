@@ -42,11 +42,12 @@ class Conduct:
 
 
 class FakeProvider:
-    """Serves ``/<slug>/heroku/resources`` and ``/<slug>/sso/login`` for any slug, on a free port."""
+    """Serves ``/<slug>/heroku/resources``, ``/<slug>/sso/login`` and ``/<slug>/hooks`` for any slug."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.conducts: dict[str, Conduct] = {}
+        self._stopping = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -57,6 +58,7 @@ class FakeProvider:
         application.router.add_route("*", "/{slug}/heroku/resources", self._resources)
         application.router.add_route("*", "/{slug}/heroku/resources/{uuid}", self._resources)
         application.router.add_post("/{slug}/sso/login", self._login)
+        application.router.add_post("/{slug}/hooks", self._hook)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -65,6 +67,7 @@ class FakeProvider:
 
     def stop(self) -> None:
         """Close the port and end the thread."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -108,7 +111,7 @@ class FakeProvider:
 
     async def _scripted(self, request: web.Request, step: Any) -> web.StreamResponse:
         if step == "hang":
-            await asyncio.sleep(60)
+            await self._stopping.wait()
         if step == "reset":
             assert request.transport is not None
             request.transport.abort()
@@ -117,6 +120,13 @@ class FakeProvider:
         if isinstance(body, str):
             return web.Response(status=status, text=body)
         return web.json_response(body, status=status)
+
+    async def _hook(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        self.received.append(Received("HOOK", request.path, headers, raw, time.monotonic()))
+        script = self.conducts[request.match_info["slug"]].script.get("HOOK")
+        return web.Response(status=script.pop(0) if script else 204)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
