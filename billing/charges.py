@@ -47,8 +47,9 @@ def month_bounds(year: int, month: int) -> tuple[datetime, datetime]:
 def month_charge(resource: Resource, *, year: int, month: int, until: datetime) -> Charge:
     """The plan fees of `resource` in a month, for the time before `until`.
 
-    Each period pays its own price times its share of the month's seconds, counted in whole seconds from the month's start,
-    so that neighbouring periods neither overlap nor leave a gap. Periods are half-open; voided ones cost nothing.
+    Each period pays its own price times its share of the month's seconds, counted in whole seconds from the
+    month's start, so that neighbouring periods neither overlap nor leave a gap. Periods are half-open; voided
+    ones cost nothing.
     """
     start, end = month_bounds(year, month)
     until = min(max(until, start), end)

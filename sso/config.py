@@ -11,7 +11,7 @@ class SSOEnvironment(BaseSettings):
 
     accept_legacy: bool = Field(
         default=False,
-        description="Also accept the deprecated v1 token, for Heroku's old add-on checker; leave it off in production.",
+        description="Also accept the deprecated v1 token, for Heroku's old add-on checker only.",
     )
     window_seconds: int = Field(
         default=300, ge=1, description="How far a login's timestamp may lie in the past or in the future."

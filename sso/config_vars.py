@@ -37,8 +37,8 @@ def config_var_rows(resource: Resource) -> list[ConfigVar]:
 def reveal_config_var(resource_id: int, *, name: str, actor: str) -> str:
     """The value of one secret config var, for `actor`; the audit keeps who saw it.
 
-    Refusal when there is no such secret, or the resource is not provisioned (any more). The resource is locked, so that a
-    deprovision comes wholly before or after.
+    Refusal when there is no such secret, or the resource is not provisioned (any more). The resource is
+    locked, so that a deprovision comes wholly before or after.
     """
     with transaction.atomic():
         resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
@@ -57,7 +57,8 @@ def _values(resource: Resource) -> dict[str, str]:
     try:
         return service_of(resource).config_vars(resource)
     except (ValueError, ObjectDoesNotExist):
-        # Removed since it was read: its secrets are gone, and the next page says so. Anything else is a fault.
+        # Removed since it was read: its secrets are gone, and the next page says so. Anything else is a
+        # fault.
         if Resource.objects.values_list("state", flat=True).get(pk=resource.pk) == ResourceState.PROVISIONED:
             raise
         return {}

@@ -1,4 +1,4 @@
-"""Who may see a dashboard page: the decorators that every service's views wear, and what those get who may not."""
+"""Who may see a dashboard page: the decorators of every service's views, and what those get who may not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,11 +151,12 @@ def only(method: str) -> Callable[[View], View]:
 def dashboard_page(
     service: str | None = None, *, any_state: bool = False, touch: bool = True
 ) -> Callable[[View], View]:
-    """Let a view answer only for a resource whose session this browser holds; it finds all about it in `request.dashboard`.
+    """Let a view answer only for a resource whose session this browser holds, as `request.dashboard`.
 
-    `service` is the slug whose page it is: another service's resource is a 404 there. A resource that is not provisioned
-    gets the frame's own progress or failure page instead of the view, unless the view handles `any_state`. With `touch`
-    false the request does not keep the session alive: for what a page fetches by itself. Answers are never cached.
+    `service` is the slug whose page it is: another service's resource is a 404 there. A resource that is not
+    provisioned gets the frame's own progress or failure page instead of the view, unless the view handles
+    `any_state`. With `touch` false the request does not keep the session alive: for what a page fetches by
+    itself. Answers are never cached.
     """
 
     def decorate(view: View) -> View:

@@ -1,4 +1,4 @@
-"""The frame around every dashboard page: header, navigation, notices, and the pages of a resource that is not ready."""
+"""The frame around every dashboard page, and the pages of a resource that is not ready."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Notice:
 
 
 NoticeSource = Callable[["Dashboard"], Iterable[Notice]]
-"""What settings.DASHBOARD_NOTICES names: the notices that a floor has for a dashboard, most urgent first."""
+"""What settings.DASHBOARD_NOTICES names: a floor's notices for a dashboard, most urgent first."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def render_page(
 ) -> HttpResponse:
     """Render a page inside the frame; the template extends `dashboard/base.html`.
 
-    Beside its own values a template has `dashboard`, `resource`, `plan`, `service`, `tabs`, `notices` and `badge`.
+    Beside its own values a template has `dashboard`, `resource`, `plan`, `service`, `tabs`, `notices` and
+    `badge`.
     """
     return render(request, template, {**frame_context(request), **(context or {})}, status=status)
 

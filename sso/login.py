@@ -22,7 +22,7 @@ _NO_UUID = uuids.UUID(int=0)
 
 
 class LoginRefused(Exception):
-    """The form proves nothing. The text is one word for the log; the customer is told the same for every reason."""
+    """The form proves nothing. The text is a word for the log; the customer is told the same every time."""
 
 
 class ResourceEnded(Exception):
@@ -45,8 +45,8 @@ class Login:
 def log_in(form: LoginForm, *, cookies: dict[str, str]) -> Login:
     """Verify the form, use its token up and start a session.
 
-    With the user-scoped token the session is a member's, with the older one alone nobody says who this is: a viewer's.
-    Raises LoginRefused, which leaves nothing behind, or ResourceEnded.
+    With the user-scoped token the session is a member's, with the older one alone nobody says who this is: a
+    viewer's. Raises LoginRefused, which leaves nothing behind, or ResourceEnded.
     """
     resource = _verified_resource(form)
     if resource.state not in LIVE_STATES:
@@ -95,9 +95,9 @@ def _decoy_salts() -> list[str]:
 def _use_up(form: LoginForm, resource: Resource) -> None:
     """Mark the form's tokens as used, or refuse when the one that counts was used before.
 
-    The user-scoped token counts where there is one: two people may open the same resource within one second, and their
-    other token is then the same. It is marked too, under every salt, so that a form that was used does not open the
-    dashboard again with its user-scoped token taken out.
+    The user-scoped token counts where there is one: two people may open the same resource within one second,
+    and their other token is then the same. It is marked too, under every salt, so that a form that was used
+    does not open the dashboard again with its user-scoped token taken out.
     """
     plain = {
         tokens.resource_token(resource_id=str(resource.uuid), salt=salt, timestamp=form.timestamp)

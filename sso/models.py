@@ -16,7 +16,7 @@ class Role(models.TextChoices):
 
 
 class DashboardSession(models.Model):
-    """One browser's access to the dashboard of one resource. The token itself is in the browser's cookie only."""
+    """One browser's access to one resource's dashboard. The token itself is in the browser's cookie only."""
 
     token_digest = models.CharField(
         max_length=64, unique=True, help_text="SHA-256 of the cookie's token, in hex."
@@ -54,7 +54,7 @@ class DashboardSession(models.Model):
 
 
 class UsedToken(models.Model):
-    """A login token that was used: the unique row is what makes it work once. Purged when its window is over."""
+    """A login token that was used: its row makes it work once. Purged when its window is over."""
 
     digest = models.CharField(primary_key=True, max_length=64, help_text="SHA-256 of the token, in hex.")
     expires_at = models.DateTimeField(db_index=True)

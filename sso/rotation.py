@@ -43,8 +43,9 @@ def rotation_view(resource: Resource) -> RotationView:
 def start_rotation(resource_id: int, *, replaces: str, revoke_now: bool, actor: str) -> RotationStart:
     """Replace the credential whose public id is `replaces`, once.
 
-    A second click finds the rotation that the first one started, even when that has already ended: the credential it
-    wanted replaced is then no longer the active one. Raises Refusal as `rotate_credentials` does.
+    A second click finds the rotation that the first one started, even when that has already ended: the
+    credential it wanted replaced is then no longer the active one. Raises Refusal as `rotate_credentials`
+    does.
     """
     with transaction.atomic():
         resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)

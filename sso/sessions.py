@@ -1,4 +1,4 @@
-"""Dashboard sessions: one cookie for each resource, so that several dashboards are open in one browser at once."""
+"""Dashboard sessions: a cookie for each resource, so that one browser has several dashboards open."""
 
 import re
 import secrets
@@ -28,8 +28,8 @@ def secure() -> bool:
 def cookie_name(uuid: uuids.UUID) -> str:
     """The cookie of the resource.
 
-    Twelve digits of the uuid tell dashboards apart. Should two ever share them, the one opened last has the cookie and the
-    other one asks to be opened again: a session is only ever good for the resource in its row.
+    Twelve digits of the uuid tell dashboards apart. Should two ever share them, the one opened last has the
+    cookie and the other one asks to be opened again: a session is only ever good for the resource in its row.
     """
     return f"{'__Host-' if secure() else ''}dash-{uuid.hex[:12]}"
 

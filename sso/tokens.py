@@ -1,4 +1,4 @@
-"""Heroku's login tokens: plain salted hashes over the parts, joined by colons (Dev Center, "Add-on Single Sign-on")."""
+"""Heroku's login tokens: salted hashes of parts joined by colons (Dev Center, "Add-on Single Sign-on")."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ def user_scoped_resource_token(
 
 @dataclass(frozen=True)
 class LoginForm:
-    """The form that Heroku lets the customer's browser post. Fields that are absent are empty; others are ignored.
+    """The form that Heroku has the customer's browser post. Absent fields are empty; unknown ones ignored.
 
     Nothing of it is a fact before the tokens are verified, and `app_hint` not even then: no token covers it.
     """
@@ -41,7 +41,7 @@ class LoginForm:
 
     @classmethod
     def read(cls, fields: Mapping[str, str], *, accept_legacy: bool) -> "LoginForm":
-        """Read the posted fields. With `accept_legacy`, `id` and `token` of v1 stand in for absent newer ones."""
+        """Read the fields. With `accept_legacy`, `id` and `token` of v1 stand in for absent newer ones."""
         given = {
             name: fields.get(name) or ""
             for name in (

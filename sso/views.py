@@ -32,8 +32,8 @@ def login(request: HttpRequest) -> HttpResponse:
             status=405,
             code="method_not_allowed",
             title="Open the dashboard through Heroku",
-            text="This address only takes logins from Heroku. In the Heroku Dashboard, choose the add-on on your app's "
-            "Resources tab, or run heroku addons:open.",
+            text="This address only takes logins from Heroku. In the Heroku Dashboard, choose the add-on "
+            "on your app's Resources tab, or run heroku addons:open.",
             icon="lock",
         )
         response["Allow"] = "POST"

@@ -50,9 +50,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     complaints: list[str] = []
 
     def watch(page: Page) -> None:
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
-        )
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
     def open_window(*, width: int = 1280, dark: bool = False, **options: Any) -> Visitor:

@@ -1,9 +1,9 @@
-"""The dashboards as people use them: by mouse, by keyboard alone, on a phone, in the dark, with a screen reader."""
+"""The dashboards as people use them: by mouse, by keyboard alone, on a phone, in the dark."""
 
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import Door, Visitor
 from tests.support.stack import until
@@ -21,7 +21,7 @@ def clipboard(page: Page) -> str:
     return text
 
 
-def secret_row(page: Page, name: str):  # type: ignore[no-untyped-def]
+def secret_row(page: Page, name: str) -> Locator:
     return page.locator(f'[data-secret="{name}"] [data-value]')
 
 

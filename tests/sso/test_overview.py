@@ -19,6 +19,7 @@ from provisioning.states import ResourceState
 from sso.doors import Dashboard
 from sso.events import customer_events
 from sso.frame import Notice
+from sso.models import DashboardSession
 from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, run_operations
 from tests.support.sso import dashboard_path
@@ -137,7 +138,7 @@ def test_this_months_estimate_is_the_plans_share_so_far(
     resource.plan_periods.update(starts_at=start)
     browser = opened(resource)
     clock(start.replace(day=16))
-    resource.dashboard_sessions.update(last_seen_at=timezone.now(), expires_at=timezone.now().replace(day=17))
+    DashboardSession.objects.update(last_seen_at=timezone.now(), expires_at=timezone.now().replace(day=17))
     assert "$10.00" in html(browser, resource)
 
 

@@ -39,7 +39,7 @@ class Door:
         return Addon(added["id"], app, added["name"], service)
 
     def url(self, addon: Addon) -> str:
-        """Where Heroku opens the dashboard: on another site than ours, as in life, so that cookies are put to the test."""
+        """Where Heroku opens the dashboard: on another site than ours, as in life, for the cookies' sake."""
         return f"http://localhost:{self.stack.sandbox_port}/open/apps/{addon.app}/addons/{addon.id}"
 
     def config(self, addon: Addon) -> dict[str, str]:
