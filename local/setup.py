@@ -30,6 +30,8 @@ def run(project: Path, *, dev: bool, say: Callable[[str], None] = print) -> None
     check_python()
     install_packages(project, dev=dev, say=say)
     bundle(project, say=say)
+    # Empty until files are collected; whitenoise warns without it, and tests take warnings for errors.
+    (project / "staticfiles").mkdir(exist_ok=True)
     if dev:
         find_browser(say=say)
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,12 +30,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if worker is None:
         # A run that is ended by a time limit or a closed terminal clears up as one ended by Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt_once)
         early_config.add_cleanup(_start())
     else:
         database = 1 + int(worker.removeprefix("gw")) % (DATABASES - 1)
         os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{database}").geturl()
     return (yield)
+
+
+def _interrupt_once(*_: object) -> NoReturn:
+    # make and the terminal each pass the signal on: the second must not interrupt the clearing up.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _start() -> Callable[[], None]:
