@@ -102,7 +102,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """The event log: ``?addon=<id or name>&after=<event id>&limit=<number>``, oldest first."""
     sandbox, query = request.app[SANDBOX], request.query
     try:
-        after, limit = int(query.get("after", 0)), min(int(query.get("limit", 500)), 5000)
+        after = int(query["after"]) if "after" in query else None
+        limit = max(1, min(int(query.get("limit", 500)), 5000))
     except ValueError:
         raise invalid("after and limit must be whole numbers.") from None
     identity = _find(sandbox, query["addon"])["id"] if "addon" in query else None

@@ -70,6 +70,10 @@ def _html(template: str, *, status: int = 200, form_action: str = "'self'", **va
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
 
 
+def _problem(error: ApiError) -> web.Response:
+    return _html("problem.html", status=error.status, message=error.message)
+
+
 def _chosen_app(sandbox: Sandbox, request: web.Request) -> App | None:
     name = request.query.get("app") or request.cookies.get("sandbox_app") or apps.EXAMPLE_APP
     found = find_app(sandbox.store, name)
@@ -109,9 +113,12 @@ async def static_file(request: web.Request) -> web.StreamResponse:
 async def open_dashboard(request: web.Request) -> web.StreamResponse:
     """The page that posts the SSO form to the provider, as ``?user=<id or e-mail>`` or as the developer."""
     sandbox = request.app[SANDBOX]
-    app = apps.require_app(sandbox, request.match_info["app"])
-    addon = _addon(sandbox, request)
-    user = apps.person_on(sandbox, app, request.query.get("user"))
+    try:
+        app = apps.require_app(sandbox, request.match_info["app"])
+        addon = _addon(sandbox, request)
+        user = apps.person_on(sandbox, app, request.query.get("user"))
+    except ApiError as error:
+        return _problem(error)
     given = sso.parameters(sandbox, addon=addon, user=user, context_app=app)
     # A form-action policy would also have to allow wherever the provider redirects to.
     return _html("open.html", form_action="*", addon=addon, user=user, **given)
@@ -138,7 +145,7 @@ def form(action: Form) -> Callable[[web.Request], Awaitable[web.StreamResponse]]
             app = await action(sandbox, request, values) or app
         except ApiError as error:
             if app is None:
-                raise
+                return _problem(error)
             sandbox.notify(app.id, "danger", error.message)
         raise web.HTTPSeeOther(f"/?app={quote(app.name)}" if app else "/")
 

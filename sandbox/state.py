@@ -79,12 +79,20 @@ class Sandbox:
         )
 
     def events(
-        self, *, addon_id: str | None = None, limit: int = 500, after: int = 0
+        self, *, addon_id: str | None = None, limit: int = 500, after: int | None = None
     ) -> list[dict[str, Any]]:
-        """The newest events (of one resource), oldest first, as JSON-ready dictionaries."""
-        sql = "SELECT * FROM events WHERE id > ? AND (? IS NULL OR addon_id = ?) ORDER BY id DESC LIMIT ?"
-        rows = self.store.rows(sql, after, addon_id, addon_id, limit)
-        return [{**row, "at": iso(row["at"]), "detail": json.loads(row["detail"])} for row in reversed(rows)]
+        """Events (of one resource), oldest first, as JSON-ready dictionaries: the first ``limit`` after the
+        event with the id ``after``, so that a reader who goes on from there misses none; else the newest.
+        """
+        about = "SELECT * FROM events WHERE (? IS NULL OR addon_id = ?)"
+        if after is None:
+            newest = self.store.rows(about + " ORDER BY id DESC LIMIT ?", addon_id, addon_id, limit)
+            rows = list(reversed(newest))
+        else:
+            rows = self.store.rows(
+                about + " AND id > ? ORDER BY id LIMIT ?", addon_id, addon_id, after, limit
+            )
+        return [{**row, "at": iso(row["at"]), "detail": json.loads(row["detail"])} for row in rows]
 
     def log_input_url(self, log_token: str) -> str:
         """Where a provider posts log lines for one attachment; the token is in the credentials."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from sandbox.errors import ApiError, not_found, unauthorized
 from sandbox.records import Addon
 from sandbox.state import Sandbox
 
+log = logging.getLogger(__name__)
 SANDBOX = web.AppKey("sandbox", Sandbox)
 MEDIA_TYPE = "application/vnd.heroku+json"
 LOST_ANSWER_SECONDS = 30.0
@@ -190,6 +192,9 @@ async def json_errors(
     except web.HTTPException as error:
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return error_response(ApiError(error.status, "bad_request", error.reason, allow))
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return error_response(ApiError(500, "internal_server_error", "The sandbox failed; its log says why."))
 
 
 @web.middleware

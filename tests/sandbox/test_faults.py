@@ -200,4 +200,14 @@ def test_the_event_log_tells_the_whole_story_without_secrets(slow_service: Servi
     after = answer.json()["events"][-2]["id"]
     newer = requests.get(f"{service.url}/sandbox/events?addon={addon['id']}&after={after}", timeout=10)
     assert len(newer.json()["events"]) == 1
+    paged: list[str] = []
+    cursor = 0
+    while True:
+        query = {"addon": addon["id"], "after": cursor, "limit": 3}
+        part = requests.get(f"{service.url}/sandbox/events", params=query, timeout=10).json()["events"]
+        if not part:
+            break
+        paged += [event["kind"] for event in part]
+        cursor = part[-1]["id"]
+    assert paged == kinds
     assert requests.get(f"{service.url}/sandbox/events?addon=unknown", timeout=10).status_code == 404

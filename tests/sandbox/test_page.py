@@ -83,6 +83,16 @@ def test_a_refusal_is_shown_as_the_cli_shows_it_and_can_be_dismissed(service: Se
     assert shown not in post(service, f"/page/notices/{number}/dismiss", app=app)
 
 
+def test_the_last_app_may_go_and_a_new_one_come(own_sandbox: SandboxProcess) -> None:
+    Client(own_sandbox.url).ok("DELETE", "/apps/example-app")
+    assert "No app is left" in requests.get(own_sandbox.url, timeout=10).text
+    refused = requests.post(own_sandbox.url + "/page/apps", data={"name": "Bad Name"}, timeout=10)
+    assert refused.status_code == 422
+    assert "That did not work" in refused.text
+    made = requests.post(own_sandbox.url + "/page/apps", data={"name": "second-try"}, timeout=10)
+    assert "Add-ons on second-try" in made.text
+
+
 def test_the_page_does_not_wait_for_a_slow_provider(service: Service) -> None:
     app = service.app()
     service.conduct.script["POST"] = ["hang", "hang"]

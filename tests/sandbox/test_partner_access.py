@@ -208,4 +208,6 @@ def test_the_open_page_is_the_form_itself(service: Service, sandbox: SandboxProc
     assert f'action="{service.provider.url(service.slug, "/sso/login")}"' in page.text
     assert 'name="user_scoped_resource_token"' in page.text
     service.customer.ok("DELETE", f"/apps/{addon['app']['name']}/addons/{addon['id']}")
-    assert requests.get(addon["web_url"], timeout=10).status_code == 404
+    gone = requests.get(addon["web_url"], timeout=10)
+    assert gone.status_code == 404
+    assert "Couldn&#39;t find that add-on." in gone.text
