@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 REFRESH_MARGIN = timedelta(minutes=5)
 """How long before its end a token is replaced; Heroku asks for at least 90 seconds."""
 GRANT_LIFETIME = timedelta(minutes=5)
+TOKEN_LIFETIME = timedelta(hours=8)
+LIFETIME_LONGEST = timedelta(days=366)
 LEASE = timedelta(seconds=settings.OPERATION_LEASE_SECONDS / 2)
 REFRESH_TRIES = 6
 """Refusals of a refresh, one after the other, before the access counts as lost."""
@@ -69,6 +71,8 @@ def usable_token(resource: Resource) -> str:
 def refreshed_token(resource: Resource, *, stale: str) -> str:
     """A token newer than `stale`: another worker's if there is one by now, else a fresh one. Errors as `usable_token`."""
     row = PlatformAccess.objects.get(resource=resource)
+    if row.state == AccessState.LOST:
+        raise AccessLost("no access to Heroku: the token could not be refreshed")
     if row.state != AccessState.GRANTED:
         raise ResourceGone("access has ended with the resource")
     current = row.get_sealed("access_token") or ""
@@ -211,11 +215,20 @@ def _store_tokens(row: PlatformAccess, answer: dict[str, Any]) -> bool:
         state=AccessState.GRANTED,
         access_token=row.access_token,
         refresh_token=row.refresh_token,
-        token_expires_at=timezone.now() + timedelta(seconds=int(answer.get("expires_in") or 28_800)),
+        token_expires_at=timezone.now() + _lifetime(answer.get("expires_in")),
         grant_code=None,
         attempt=0,
         last_error="",
     )
+
+
+def _lifetime(expires_in: Any) -> timedelta:
+    """How long a token lives; the eight hours of Heroku's documents when the answer does not say it sensibly."""
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        lifetime = timedelta(seconds=int(expires_in))
+        if timedelta(0) < lifetime <= LIFETIME_LONGEST:
+            return lifetime
+    return TOKEN_LIFETIME
 
 
 def _ask_for_tokens(row: PlatformAccess, **form: str) -> dict[str, Any]:

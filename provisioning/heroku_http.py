@@ -1,6 +1,7 @@
 """The one HTTP session through which this process talks to Heroku, and reading what its answers have in common."""
 
 import contextlib
+import math
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,7 +18,8 @@ session.trust_env = False  # a proxy variable or .netrc of the machine must not 
 def retry_after(response: requests.Response) -> float | None:
     """Seconds of a Retry-After header in its number form, at most an hour; None without one."""
     with contextlib.suppress(ValueError):
-        return min(max(float(response.headers.get("Retry-After", "")), 0.0), 3600.0)
+        seconds = float(response.headers.get("Retry-After", ""))
+        return None if math.isnan(seconds) else min(max(seconds, 0.0), 3600.0)
     return None
 
 

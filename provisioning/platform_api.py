@@ -60,8 +60,8 @@ def read_collaborators(resource: Resource, app: str) -> list[dict[str, Any]]:
 def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> Any:
     """One call with the resource's token; a 401 refreshes it once.
 
-    Raises ResourceGone on 403, 404 and 410, Fault on 429, 5xx and when nothing answers (with Heroku's Retry-After),
-    Unrecoverable on any other refusal. No exception holds a token or a body.
+    Raises ResourceGone on 403, 404 and 410, Fault on 429, 5xx (with Heroku's Retry-After), a redirect, an answer that
+    cannot be read and when nothing answers, Unrecoverable on any other refusal. No exception holds a token or a body.
     """
     token = access.usable_token(resource)
     response = _send(method, path, token=token, json=json)
@@ -71,11 +71,14 @@ def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> An
     status = response.status_code
     if status in (403, 404, 410):
         raise ResourceGone(f"{method} {path}: {status}")
-    if status in (401, 408, 429) or status >= 500:
+    if status in (401, 408, 429) or status >= 500 or 300 <= status < 400:
         raise Fault(f"{method} {path}: {status}", retry_after=retry_after(response))
     if status >= 400:
         raise Unrecoverable(f"{method} {path}: {status} {error_id(response)}")
-    return response.json() if response.content else None
+    try:
+        return response.json() if response.content else None
+    except ValueError:
+        raise Fault(f"{method} {path}: {status} without JSON") from None
 
 
 def _send(method: str, path: str, *, token: str, json: Any) -> requests.Response:
