@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-_API_PATHS = ("/heroku/", "/v1/", "/healthz", "/readyz", "/metrics")
+_API_PATHS = ("/heroku/", "/v1/", "/dashboard/", "/healthz", "/readyz", "/metrics")
 
 
 def _answer(request: HttpRequest, *, status: int, code: str, title: str, text: str) -> HttpResponse:

@@ -124,9 +124,8 @@ def _notices(dashboard: Dashboard) -> Iterable[Notice]:
     if not dashboard.is_member:
         yield Notice(
             "info",
-            "You are looking on",
-            "Heroku did not say who you are, so nothing can be revealed or changed here. "
-            "Open the dashboard again from Heroku to work in it.",
+            "You can look, but not change anything",
+            "Heroku did not say who you are. To do more, open the dashboard again from Heroku.",
         )
     if access.state_of(resource) == AccessState.LOST:
         yield Notice(

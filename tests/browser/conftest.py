@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Open a window of a given kind; at the end, no page of it may have complained of anything but refusals."""
+    """Open a window of a given kind; at its end, its pages may have complained of refusals only."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 

@@ -87,6 +87,7 @@ def test_scripts_get_their_errors_as_json(resource: Resource) -> None:
     assert reveal(stranger, resource).json()["id"] == "session_needed"
     assert stranger.get(f"/dashboard/{resource.uuid}/reveal").json()["id"] == "method_not_allowed"
     assert stranger.get(f"/dashboard/{resource.uuid}/rotate").status_code == 405
+    assert stranger.get(f"/dashboard/{resource.uuid}/nothing").json()["id"] == "not_found"
 
 
 def test_a_secret_cannot_be_revealed_with_another_resources_session(

@@ -265,6 +265,14 @@ def test_used_tokens_are_forgotten_when_no_window_can_contain_them(resource: Res
     assert not UsedToken.objects.exists()
 
 
+def test_beat_sends_a_task_that_there_is(settings: Settings) -> None:
+    from addon.celery import app
+
+    app.loader.import_default_modules()
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= app.tasks.keys()
+    assert settings.CELERY_BEAT_SCHEDULE["purge-logins"]["task"] == purge.name
+
+
 def test_neither_table_holds_anything_that_opens_a_dashboard(resource: Resource) -> None:
     browser = Client()
     form = login_form(resource)
