@@ -21,6 +21,7 @@ def kills(stack: Stack, tmp_path: Path) -> Iterator[Path]:
         celery_app="tests.support.killing_worker",
         environment={
             "KILLS_FOLDER": str(tmp_path),
+            "KILLS_AFTER": str(stack.rows("SELECT coalesce(max(id), 0) AS n FROM provisioning_operation")[0]["n"]),
             "KILLS_KINDS": "provision,rotation,revocation,plan_change,deprovision",
         },
     )

@@ -1,7 +1,8 @@
 """A Celery application whose worker dies, as by `kill -9`, at a chosen point of each operation's first run.
 
 The points are where an operation has just done something to the outside: after every SQL statement, every commit and every
-HTTP call. Between two of them nothing outside changes, so these are all the states a death can leave. The n-th operation of its kind dies at the n-th point, so a test that starts enough operations has each
+HTTP call. Between two of them nothing outside changes, so these are all the states a death can leave. The n-th operation of
+its kind after the one numbered KILLS_AFTER dies at the n-th point, so a test that starts enough operations has each
 point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>` for a kill, `<kind>-total-<m>` for the
 number of points a run had that was not killed.
 """
@@ -23,6 +24,7 @@ __all__ = ["app"]
 
 FOLDER = Path(os.environ["KILLS_FOLDER"])
 KINDS = os.environ["KILLS_KINDS"].split(",")
+AFTER = int(os.environ["KILLS_AFTER"])
 
 
 class Points:
@@ -59,7 +61,7 @@ def arm(**_: object) -> None:
 
     def run_and_die(operation_id: int) -> None:
         operation = Operation.objects.get(pk=operation_id)
-        target = 1 + Operation.objects.filter(kind=operation.kind, pk__lt=operation_id).count()
+        target = 1 + Operation.objects.filter(kind=operation.kind, pk__gt=AFTER, pk__lt=operation_id).count()
         if operation.kind not in KINDS or operation.finished_at or (FOLDER / f"{operation.kind}-{target}").exists():
             run(operation_id)
             return

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -75,6 +76,8 @@ class Stack:
             "PYTHONPATH": str(PROJECT),
         }
         self._running: dict[str, RunningProgram] = {}
+        self._how: dict[str, dict[str, Any]] = {}
+        self._lock = threading.RLock()
 
     def manage(self, *arguments: str, check: bool = True) -> str:
         """Run a management command against the stack and return its output."""
@@ -144,22 +147,34 @@ class Stack:
                 DOORS,
             ),
         }[name]
-        self._running[name] = RunningProgram(
-            Program(
-                name=name,
-                argv=argv,
-                environment={**self.environment, **(environment or {})},
-                folder=PROJECT,
-                log=self.folder / f"{name}-{time.monotonic_ns()}.log",
-                level=level,
-                stop_seconds=5,
-            ),
-            watcher=self.watcher,
+        program = Program(
+            name=name,
+            argv=argv,
+            environment={**self.environment, **(environment or {})},
+            folder=PROJECT,
+            log=self.folder / f"{name}-{time.monotonic_ns()}.log",
+            level=level,
+            stop_seconds=5,
         )
+        with self._lock:
+            self._how[name] = {"celery_app": celery_app, "environment": environment}
+            self._running[name] = RunningProgram(program, watcher=self.watcher)
+
+    def restart_crashed(self) -> None:
+        """Start again what has ended by itself, as the process manager of a real deployment does.
+
+        A Celery worker is known to end now and then when Redis goes away in the wrong moment.
+        """
+        with self._lock:
+            for name, program in list(self._running.items()):
+                if not program.is_alive():
+                    program.clear()
+                    self.start_part(name, **self._how[name])
 
     def kill_part(self, name: str) -> None:
         """End a part and all of its processes as `kill -9` does."""
-        program = self._running.pop(name)
+        with self._lock:
+            program = self._running.pop(name)
         os.killpg(program.pid, signal.SIGKILL)
         program.clear()
 
@@ -182,11 +197,13 @@ class Stack:
 
     def stop(self) -> None:
         """End every part."""
-        for program in self._running.values():
+        with self._lock:
+            programs = list(self._running.values())
+            self._running.clear()
+        for program in programs:
             program.ask_to_stop()
-        for program in self._running.values():
+        for program in programs:
             program.stop()
-        self._running.clear()
 
     def _answers(self, url: str) -> bool:
         try:
@@ -319,11 +336,21 @@ def running_stack() -> Iterator[Stack]:
             server=server,
             database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
         )
-        cleaning.callback(stack.stop)
+        over = threading.Event()
+
+        def keep_up() -> None:
+            while not over.wait(0.3):
+                stack.restart_crashed()
+
+        keeper = threading.Thread(target=keep_up, name="keeper")
         try:
             stack.start()
+            keeper.start()
             yield stack
         finally:
+            over.set()
+            if keeper.is_alive():
+                keeper.join()
             stack.stop()
             with psycopg.connect(shared, autocommit=True) as admin:
                 admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
