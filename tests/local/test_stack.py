@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from local import environment
@@ -142,6 +143,25 @@ def test_a_run_ends_with_addresses_and_ctrl_c_leaves_nothing(project: Project) -
         assert launcher.end() == 0
         assert time.monotonic() - asked < 30
         assert psutil.wait_procs(processes, timeout=5)[1] == []
+
+
+def test_a_killed_database_comes_back_under_its_address_with_what_was_committed(project: Project) -> None:
+    with project.run() as launcher:
+        processes = running(launcher)
+        with psycopg.connect(project.local_env["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("create table kept as select 'still here' as words")
+        (server,) = [one for one in processes if one.name() == "postgres" and "-D" in one.cmdline()]
+        server.kill()
+        launcher.until("postgres was ended by SIGKILL")
+
+        def answers() -> bool:
+            try:
+                with psycopg.connect(project.local_env["DATABASE_URL"]) as connection:
+                    return connection.execute("select words from kept").fetchone() == ("still here",)
+            except psycopg.OperationalError:
+                return False
+
+        eventually(answers, seconds=30)
 
 
 def test_a_second_run_is_told_that_the_first_is_there_and_a_killed_one_is_cleared_and_followed(
