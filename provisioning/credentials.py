@@ -136,21 +136,23 @@ def revoke_all(resource: Resource, *, operation: Operation | None = None) -> int
 
 
 def restore_replaced(operation: Operation) -> None:
-    """Undo an issue whose config vars never reached the app: the new credential ends, the former is active again."""
+    """Undo an issue whose config vars never reached the app: the new credential ends, the former is active again.
+
+    When the former one was revoked at once there is none to go back to: the new one stays, to be sent by the next try.
+    """
     with transaction.atomic():
         resource = Resource.objects.select_for_update().get(pk=operation.resource_id)
-        mine = Credential.objects.filter(operation=operation).exclude(state=CredentialState.REVOKED)
-        if not mine.exists():
-            return
-        _revoke(mine, resource=resource, operation=operation)
+        mine = Credential.objects.filter(operation=operation, state=CredentialState.ACTIVE)
         former = (
             Credential.objects.filter(resource=resource, state=CredentialState.RETIRING)
             .order_by("-created_at")
             .first()
         )
-        if former:
-            former.state, former.retires_at = CredentialState.ACTIVE, None
-            former.save(update_fields=["state", "retires_at"])
+        if former is None or not mine.exists():
+            return
+        _revoke(mine, resource=resource, operation=operation)
+        former.state, former.retires_at = CredentialState.ACTIVE, None
+        former.save(update_fields=["state", "retires_at"])
 
 
 def _revoke(chosen, *, resource: Resource, operation: Operation | None) -> int:  # type: ignore[no-untyped-def]
