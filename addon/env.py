@@ -8,12 +8,12 @@ in production the platform sets them.
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ENV_FILE = ".data/local.env"
 
@@ -37,8 +37,8 @@ class Environment(BaseSettings):
         default="production", description="Where this process runs; anything but production may use plain http."
     )
     secret_key: SecretStr = Field(description="Django's signing key: 50 or more random characters.")
-    secret_key_fallbacks: Annotated[list[str], NoDecode] = Field(
-        default=[], description="Former signing keys, comma separated, still accepted during a rotation."
+    secret_key_fallbacks: SecretStr = Field(
+        default=SecretStr(""), description="Former signing keys, comma separated, still accepted during a rotation."
     )
     sealing_keys: SecretStr = Field(
         description="Keys that seal stored secrets: `version:base64 of 32 bytes`, comma separated, current one first."
@@ -52,8 +52,8 @@ class Environment(BaseSettings):
     )
     redis_url: SecretStr = Field(description="Redis: Celery's broker, wake-ups and limits.")
     base_url: str = Field(description="Public origin of this provider, without a trailing slash.")
-    allowed_hosts: Annotated[list[str], NoDecode] = Field(
-        default=[], description="Host names beside BASE_URL's that the web answers to, comma separated."
+    allowed_hosts: str = Field(
+        default="", description="Host names beside BASE_URL's that the web answers to, comma separated."
     )
     heroku_api_url: str = Field(default="https://api.heroku.com", description="Origin of Heroku's Platform API.")
     heroku_id_url: str = Field(
@@ -83,7 +83,8 @@ class Environment(BaseSettings):
     @cached_property
     def hosts(self) -> list[str]:
         """Every host name that requests may name."""
-        return sorted({urlsplit(self.base_url).hostname or "localhost", *self.allowed_hosts})
+        named = {host.strip() for host in self.allowed_hosts.split(",")} - {""}
+        return sorted({urlsplit(self.base_url).hostname or "localhost"} | named)
 
     @property
     def secure(self) -> bool:

@@ -14,7 +14,7 @@ ENV = read_environment()
 DEVELOPMENT = ENV.addonworks_env == "development"
 
 SECRET_KEY = ENV.secret_key.get_secret_value()
-SECRET_KEY_FALLBACKS = ENV.secret_key_fallbacks
+SECRET_KEY_FALLBACKS = list(secret_list(ENV.secret_key_fallbacks))
 DEBUG = False
 ALLOWED_HOSTS = [*ENV.hosts, *(["127.0.0.1", "localhost"] if not ENV.secure else [])]
 BASE_URL = ENV.base_url.rstrip("/")

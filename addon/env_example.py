@@ -1,0 +1,53 @@
+"""Writes `.env.example`, the reference of every variable, from the classes that read them.
+
+    python -m addon.env_example > .env.example
+"""
+
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from addon.env import Environment, PartnerSecrets
+from addon.inference.config import InferenceEnvironment
+from addon.kafkacluster.config import KafkaEnvironment
+from sso.config import SSOEnvironment
+
+_SERVICES = ("INFERENCE", "KAFKACLUSTER", "MOBILOUD")
+_HEAD = """\
+# Every variable that Addonworks reads, with its default. Copy this file to .env and uncomment what differs for you.
+# `make run` needs none of them: it makes the secrets and starts Postgres and Redis itself.
+"""
+
+
+def env_example() -> str:
+    """The whole text. A variable without a default is needed in production."""
+    sections: list[tuple[str, type[BaseSettings], str]] = [("The project", Environment, "")]
+    sections += [
+        (f"What Heroku and we share about {name.lower()}", PartnerSecrets, f"{name}_") for name in _SERVICES
+    ]
+    sections += [
+        ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
+        ("Inference", InferenceEnvironment, "INFERENCE_"),
+        ("KafkaCluster", KafkaEnvironment, "KAFKA_"),
+    ]
+    parts = [_HEAD]
+    for title, settings, prefix in sections:
+        parts.append(f"\n# --- {title}\n")
+        parts += [_entry(prefix + name.upper(), field) for name, field in settings.model_fields.items()]
+    return "".join(parts)
+
+
+def _entry(name: str, field: FieldInfo) -> str:
+    needed = " Needed." if field.is_required() else ""
+    return f"\n# {field.description}{needed}\n#{name}={''.join(_default(field))}\n"
+
+
+def _default(field: FieldInfo) -> Iterator[str]:
+    if not field.is_required() and field.default is not None and not isinstance(field.default, SecretStr):
+        yield str(field.default)
+
+
+if __name__ == "__main__":
+    print(env_example(), end="")  # noqa: T201 - its output is its purpose
