@@ -37,6 +37,7 @@ def page_routes() -> list[web.RouteDef]:
     return [
         web.get("/", index),
         web.get("/page/addons", addon_list),
+        web.get("/apps/{app}/resources", app_resources),
         web.get("/open/apps/{app}/addons/{addon}", open_dashboard),
         web.get("/static/dist/{file}", static_file),
         web.post("/page/apps", form(create_app)),
@@ -91,6 +92,11 @@ async def index(request: web.Request) -> web.StreamResponse:
     if app is not None:
         response.set_cookie("sandbox_app", app.name, httponly=True, samesite="Lax")
     return response
+
+
+async def app_resources(request: web.Request) -> web.StreamResponse:
+    """Where the real dashboard has an app's add-ons, and providers link back to: this page with the app chosen."""
+    raise web.HTTPFound(f"/?app={quote(request.match_info['app'], safe='')}")
 
 
 async def addon_list(request: web.Request) -> web.StreamResponse:
