@@ -79,9 +79,7 @@ _TOLD: dict[str, Told] = {
         ),
     ),
     "rotation.succeeded": Told("circle-check", _says("Credential rotation finished"), "good"),
-    "rotation.failed": Told(
-        "alert-triangle", _says("Credential rotation failed; the former credentials stay valid"), "bad"
-    ),
+    "rotation.failed": Told("alert-triangle", _says("Credential rotation failed"), "bad"),
     "credential.issued": Told("key", lambda d, p: f"Credential {d.get('credential', '')} issued"),
     "credential.revoked": Told("key-off", _credentials),
     "config_push.succeeded": Told("settings", _says("Config vars updated")),

@@ -85,6 +85,12 @@ def _step_state(operation: Operation, position: int, at: int) -> str:
     return "failed" if operation.state == OperationState.FAILED else "current"
 
 
+def _failure(operation: Operation) -> str:
+    if operation.parameters.get("revoke_now"):
+        return "This did not work out. The former credentials may have ended: please try again at once."
+    return "This did not work out. Nothing has changed; please try again."
+
+
 def _message(operation: Operation) -> str:
     match operation.state:
         case OperationState.SUCCEEDED:
@@ -92,7 +98,7 @@ def _message(operation: Operation) -> str:
         case OperationState.CANCELLED:
             return "This was cancelled."
         case OperationState.FAILED:
-            return operation.message or "This did not work out. Nothing has changed; please try again."
+            return operation.message or _failure(operation)
     if operation.attempt:
         return "This takes longer than usual. We keep trying, you need not do anything."
     return ""

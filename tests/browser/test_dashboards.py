@@ -241,11 +241,42 @@ def test_a_provisioning_page_follows_the_work_and_becomes_the_overview(
 
 def test_a_page_left_open_says_so_when_the_addon_was_removed(door: Door, visit: Visit) -> None:
     addon = door.add("inference", "nova-lite")
-    page = visit().come_through(door, addon)
+    visitor = visit(width=390)
+    page = visitor.come_through(door, addon)
     door.remove(addon)
     until(lambda: door.stack.addon(addon.id)["state"] == "deprovisioned")
     page.get_by_role("button", name="Reveal INFERENCE_KEY").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("This Inference add-on was removed")
+    visitor.assert_fits()
+    visitor.assert_accessible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_provision_that_fails_says_so_in_the_open_page(door: Door, visit: Visit, width: int) -> None:
+    door.stack.kill_part("worker")
+    try:
+        addon = door.add("kafkacluster", "free", wait=False)
+        visitor = visit(width=width)
+        page = visitor.come_through(door, addon)
+        door.stack.rows(
+            "WITH ended AS (UPDATE provisioning_operation SET state = 'failed', finished_at = now() "
+            "WHERE resource_id = (SELECT id FROM provisioning_resource WHERE uuid = %s) RETURNING resource_id) "
+            "UPDATE provisioning_resource SET state = 'failed' FROM ended WHERE id = resource_id RETURNING id",
+            addon.id,
+        )
+        expect(page.get_by_role("heading", name="KafkaCluster could not be provisioned")).to_be_visible()
+        visitor.assert_fits()
+        visitor.assert_accessible()
+    finally:
+        door.stack.start_part("worker")
+
+
+def test_the_way_back_leads_to_the_app_at_heroku(door: Door, visit: Visit) -> None:
+    addon = door.add("inference", "nova-lite")
+    page = visit().come_through(door, addon)
+    page.get_by_role("link", name="Back to Heroku").click()
+    page.wait_for_url(f"{door.stack.sandbox_url}/?app={addon.app}")
+    expect(page.locator("body")).to_contain_text(addon.name)
 
 
 def test_older_events_are_put_below_the_present_ones(door: Door, visit: Visit) -> None:

@@ -210,13 +210,18 @@ def test_a_rotation_that_heroku_cannot_be_told_of_is_refused_in_words(
     assert "contact support" in answer.json()["message"]
 
 
-def test_a_failed_rotation_says_that_nothing_changed(ready: Ready, opened: Opened) -> None:
+@pytest.mark.parametrize(
+    ("revoke_now", "words"), [("", "Nothing has changed"), ("yes", "former credentials may have ended")]
+)
+def test_a_failed_rotation_says_what_has_changed(
+    ready: Ready, opened: Opened, revoke_now: str, words: str
+) -> None:
     resource = ready("inference")
     browser = opened(resource)
-    number = rotate(browser, resource).json()["operation"]["id"]
+    number = rotate(browser, resource, revoke_now=revoke_now).json()["operation"]["id"]
     Operation.objects.filter(pk=number).update(
         state="failed", finished_at=timezone.now() - timedelta(seconds=1), last_error="KeyError: internal"
     )
     told = browser.get(f"/dashboard/{resource.uuid}/operations/{number}").json()
-    assert "Nothing has changed" in told["message"]
+    assert words in told["message"]
     assert "KeyError" not in str(told)
