@@ -19,14 +19,19 @@ ResourceGone = access.ResourceGone
 
 def read_addon(resource: Resource) -> dict[str, Any]:
     """The add-on as Heroku has it: `state`, `plan.name`, `app` …"""
-    found: dict[str, Any] = _call("GET", f"/addons/{resource.uuid}", resource=resource)
+    found = _call("GET", f"/addons/{resource.uuid}", resource=resource)
+    if not isinstance(found, dict):
+        raise Fault("the add-on that Heroku answered is no object")
     return found
 
 
 def read_config(resource: Resource) -> dict[str, str]:
     """The config vars that Heroku holds for the resource, by full name."""
     pairs = _call("GET", f"/addons/{resource.uuid}/config", resource=resource)
-    return {pair["name"]: pair["value"] for pair in pairs if pair.get("value") is not None}
+    try:
+        return {pair["name"]: pair["value"] for pair in pairs if pair.get("value") is not None}
+    except (TypeError, KeyError, AttributeError):
+        raise Fault("the config vars that Heroku answered are no list of names and values") from None
 
 
 def write_config(resource: Resource, config: dict[str, str]) -> None:
