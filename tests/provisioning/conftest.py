@@ -1,10 +1,13 @@
 """What the tests of the ground floor share."""
 
+import io
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -64,6 +67,9 @@ class RecordedWakeups:
         """Keep it."""
         self.sent.append((task, row, queue_name, countdown))
 
+    def flush(self, *, seconds: float) -> None:
+        """Nothing is on its way."""
+
     def rows(self, task: str) -> list[int]:
         """The rows that this task was sent for, in order."""
         return [row for name, row, _, _ in self.sent if name == task]
@@ -82,6 +88,24 @@ def woken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Re
 def real_wakeups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send wake-ups to the broker, from a thread that only this test uses."""
     monkeypatch.setattr(wakeups, "_sender", wakeups._Sender())
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What the process writes as its log, in the form it writes it, from DEBUG on."""
+    root = logging.getLogger()
+    formatter = next(
+        handler.formatter for handler in root.handlers if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
+    )
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    former = root.level
+    root.addHandler(handler)
+    root.setLevel("DEBUG")
+    yield stream
+    root.setLevel(former)
+    root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

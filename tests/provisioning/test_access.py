@@ -1,5 +1,6 @@
 """Access to Heroku: the grant's exchange, refreshing in time, one at a time, and calls that go wrong."""
 
+import io
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -479,9 +480,8 @@ def test_no_proxy_or_netrc_of_the_machine_sees_the_calls(
 
 
 def test_no_token_stands_in_an_error_or_a_log_line(
-    waiting: Resource, heroku: FakeHeroku, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    waiting: Resource, heroku: FakeHeroku, written: io.StringIO
 ) -> None:
-    caplog.set_level("DEBUG")
     texts: list[str] = []
     heroku.answer_next("POST", TOKEN, 400, {"id": "x", "message": "grant-c0de-planted"})
     exchange_now(waiting)
@@ -498,8 +498,7 @@ def test_no_token_stands_in_an_error_or_a_log_line(
             platform_api.read_addon(waiting)
         except (Fault, access.ResourceGone) as error:
             texts += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
-    texts.append(caplog.text)
-    texts.append("".join(capfd.readouterr()))
+    texts.append(written.getvalue())
     secrets += [row(waiting).get_sealed("access_token")]
     for secret in secrets:
         assert secret
