@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 import structlog
+from django.conf import settings as django_settings
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -160,3 +162,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
         monkeypatch.setattr(timezone, "now", lambda: moment)
 
     return set_to
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every attempt to reach something else than Postgres from this thread on."""
+    reached: list[object] = []
+    postgres = int(django_settings.DATABASES["default"]["PORT"])
+    original = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if not (isinstance(address, tuple) and address[1] == postgres):
+            reached.append(address)
+        original(self, address)
+
+    def send(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        reached.append(request.url)
+        raise requests.ConnectionError("planted")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(requests.Session, "send", send)
+    return reached

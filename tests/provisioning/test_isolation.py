@@ -23,27 +23,6 @@ from tests.support.partner import Partner, provision_body
 LONGEST_SECONDS = 1.0
 
 
-@pytest.fixture
-def outside(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every attempt to reach something else than Postgres from this thread on."""
-    reached: list[object] = []
-    postgres = int(django_settings.DATABASES["default"]["PORT"])
-    original = socket.socket.connect
-
-    def connect(self: socket.socket, address: Any) -> None:
-        if not (isinstance(address, tuple) and address[1] == postgres):
-            reached.append(address)
-        original(self, address)
-
-    def send(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        reached.append(request.url)
-        raise requests.ConnectionError("planted")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(requests.Session, "send", send)
-    return reached
-
-
 def every_call(partner: Partner) -> list[tuple[int, float]]:
     """Status and seconds of each call of a resource's life."""
     timed = []
