@@ -8,8 +8,10 @@ import asyncio
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
+from asgiref.sync import AsyncToSync
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from asgiref.wsgi import WsgiToAsgiInstance
 from django.core.wsgi import get_wsgi_application
@@ -20,14 +22,46 @@ django_application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up
 
+LARGEST_BODY = 16 * 1_048_576
+"""Bytes that are read before anybody has looked at the request; Django's own limit for what it keeps is lower."""
+
 _threads = ThreadPoolExecutor(max_workers=settings.WEB_THREADS, thread_name_prefix="django")
 
 
 class PooledDjango(WsgiToAsgiInstance):
     """One request, run in the pool. A body of known length is sent in one piece, any other as it comes."""
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Read the request's body and answer. A client that hangs up meanwhile is answered nothing."""
+        self.scope = {
+            **scope,
+            # WSGI cannot tell X_Request_Id from X-Request-Id: names that no proxy in front would check are dropped.
+            "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name],
+        }
+        self.sync_send = AsyncToSync(send)
+        with SpooledTemporaryFile(max_size=65_536) as body:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return
+                body.write(message.get("body", b""))
+                more = message.get("more_body", False)
+                if body.tell() > LARGEST_BODY:
+                    await _too_large(send)
+                    return
+            self.body_length = body.tell()
+            body.seek(0)
+            await self.run_wsgi_app(body)
+
+    def build_environ(self, scope: Any, body: Any) -> dict[str, Any]:
+        """The environ, with the length that a body sent in chunks turned out to have: Django reads no more than that."""
+        environ: dict[str, Any] = super().build_environ(scope, body)  # type: ignore[no-untyped-call]
+        environ["CONTENT_LENGTH"] = str(self.body_length)
+        return environ
+
     async def run_wsgi_app(self, body: Any) -> None:
-        """Called by the base class once the request's body is there."""
+        """Called once the request's body is there."""
         self.loop = asyncio.get_running_loop()
         send = self.sync_send.awaitable
         whole = await self.loop.run_in_executor(_threads, self._run, body)
@@ -35,7 +69,9 @@ class PooledDjango(WsgiToAsgiInstance):
             await send(self.response_start)
             await send({"type": "http.response.body", "body": whole})
 
-    def start_response(self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    def start_response(
+        self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> None:
         """Called by Django, whose Set-Cookie values begin with a space: not a header to strict HTTP parsers."""
         stripped = [(name, value.strip()) for name, value in response_headers]
         super().start_response(status, stripped, exc_info)  # type: ignore[no-untyped-call]
@@ -58,7 +94,17 @@ class PooledDjango(WsgiToAsgiInstance):
                 close()
 
     def _send(self, message: dict[str, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(self.sync_send.awaitable(message), self.loop).result()
+        asyncio.run_coroutine_threadsafe(self._send_async(message), self.loop).result()
+
+    async def _send_async(self, message: dict[str, Any]) -> None:
+        await self.sync_send.awaitable(message)
+
+
+async def _too_large(send: Any) -> None:
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    body = b'{"id": "too_large", "message": "The request is too large."}'
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -66,7 +112,7 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    await PooledDjango(django_application)(scope, receive, send)
+    await PooledDjango(django_application)(scope, receive, send)  # type: ignore[no-untyped-call]
 
 
 async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -34,11 +34,13 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     addonworks_env: Literal["development", "test", "production"] = Field(
-        default="production", description="Where this process runs; anything but production may use plain http."
+        default="production",
+        description="Where this process runs; anything but production may use plain http.",
     )
     secret_key: SecretStr = Field(description="Django's signing key: 50 or more random characters.")
     secret_key_fallbacks: SecretStr = Field(
-        default=SecretStr(""), description="Former signing keys, comma separated, still accepted during a rotation."
+        default=SecretStr(""),
+        description="Former signing keys, comma separated, still accepted during a rotation.",
     )
     sealing_keys: SecretStr = Field(
         description="Keys that seal stored secrets: `version:base64 of 32 bytes`, comma separated, current one first."
@@ -48,14 +50,18 @@ class Environment(BaseSettings):
     )
     database_url: SecretStr = Field(description="Postgres, as a postgres:// address.")
     web_threads: int = Field(
-        default=8, ge=1, description="Threads of a web process that run views; each holds one database connection."
+        default=8,
+        ge=1,
+        description="Threads of a web process that run views; each holds one database connection.",
     )
     redis_url: SecretStr = Field(description="Redis: Celery's broker, wake-ups and limits.")
     base_url: str = Field(description="Public origin of this provider, without a trailing slash.")
     allowed_hosts: str = Field(
         default="", description="Host names beside BASE_URL's that the web answers to, comma separated."
     )
-    heroku_api_url: str = Field(default="https://api.heroku.com", description="Origin of Heroku's Platform API.")
+    heroku_api_url: str = Field(
+        default="https://api.heroku.com", description="Origin of Heroku's Platform API."
+    )
     heroku_id_url: str = Field(
         default="https://id.heroku.com", description="Origin of Heroku's OAuth token endpoint."
     )
@@ -68,7 +74,9 @@ class Environment(BaseSettings):
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines are written.")
     log_level: str = Field(default="INFO", description="Least severe level that is logged.")
     operation_lease_seconds: int = Field(
-        default=60, ge=1, description="How long a worker may be silent before another takes over its operation."
+        default=60,
+        ge=1,
+        description="How long a worker may be silent before another takes over its operation.",
     )
     sweep_interval_seconds: float = Field(
         default=5.0, gt=0, description="How often the sweeper looks for operations nobody works on."
@@ -104,7 +112,9 @@ class PartnerSecrets(BaseSettings):
         default=None,
         description="The service's id at Heroku when it differs from the slug (a staging copy, say).",
     )
-    passwords: SecretStr = Field(description="Basic-auth passwords of the Partner API (manifest `api.password`).")
+    passwords: SecretStr = Field(
+        description="Basic-auth passwords of the Partner API (manifest `api.password`)."
+    )
     sso_salts: SecretStr = Field(description="SSO salts (manifest `api.sso_salt`).")
     oauth_client_secrets: SecretStr = Field(description="OAuth client secrets from the Partner Portal.")
 

@@ -1,6 +1,6 @@
 """Writes `.env.example`, the reference of every variable, from the classes that read them.
 
-    python -m addon.env_example > .env.example
+python -m addon.env_example > .env.example
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,11 @@ def _answer(request: HttpRequest, *, status: int, code: str, title: str, text: s
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
     return _answer(
-        request, status=400, code="bad_request", title="That did not work", text="The request could not be understood."
+        request,
+        status=400,
+        code="bad_request",
+        title="That did not work",
+        text="The request could not be understood.",
     )
 
 

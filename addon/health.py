@@ -28,8 +28,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """What this process depends on.
 
-    503 only without Postgres. Without Redis or a sweeper what is accepted is still kept and done later, so the answer is
-    200 with `"status": "degraded"`: taking the web away would lose what it can still do.
+    503 only without Postgres. Without Redis or a sweeper what is accepted is still kept and done later, so the
+    answer is 200 with `"status": "degraded"`: taking the web away would lose what it can still do.
     """
     checks = {"database": _database(), "redis": _broker()}
     checks["sweeper"] = _sweeper() if checks["database"]["ok"] else {"ok": False, "detail": "unknown"}
@@ -37,9 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         status = "unavailable"
     else:
         status = "ready" if all(check["ok"] for check in checks.values()) else "degraded"
-    return JsonResponse(
-        {"status": status, "checks": checks}, status=503 if status == "unavailable" else 200
-    )
+    return JsonResponse({"status": status, "checks": checks}, status=503 if status == "unavailable" else 200)
 
 
 def _database() -> dict[str, Any]:
@@ -73,7 +71,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
         presented = request.headers.get("Authorization", "").encode()
         allowed = hmac.compare_digest(presented, f"Bearer {settings.METRICS_TOKEN}".encode())
     else:
-        allowed = request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and not request.headers.get("X-Forwarded-For")
+        allowed = request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and not request.headers.get(
+            "X-Forwarded-For"
+        )
     if not allowed:
         return JsonResponse({"id": "not_found", "message": "There is nothing here."}, status=404)
     registry = CollectorRegistry()

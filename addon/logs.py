@@ -7,6 +7,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from provisioning.masking import mask_value
 
+
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Structlog processor: masks values under telling names, and telling values under any name."""
     return {name: mask_value(value, name=name) for name, value in event.items()}

@@ -1,6 +1,7 @@
 """Django's settings. Values that differ by machine come from `addon.env`."""
 
 from pathlib import Path
+from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -25,9 +26,7 @@ ADDON_SERVICES = [
     "addon.kafkacluster.service.KafkaCluster",
     "addon.mobiloud.service.MobiLoud",
 ]
-PARTNER_SECRETS = {
-    path.split(".")[-3]: PartnerSecrets.read(path.split(".")[-3]) for path in ADDON_SERVICES
-}
+PARTNER_SECRETS = {path.split(".")[-3]: PartnerSecrets.read(path.split(".")[-3]) for path in ADDON_SERVICES}
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -167,7 +166,7 @@ SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
 DASHBOARD_NOTICES: list[str] = []
 DESIGN_GALLERY = ENV.addonworks_env != "production"
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,

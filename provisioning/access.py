@@ -52,8 +52,8 @@ def state_of(resource: Resource) -> str:
 def usable_token(resource: Resource) -> str:
     """A token that is good for some minutes yet, refreshed when it has to be.
 
-    Raises Wait while the grant's exchange or another worker's refresh is under way, AccessLost or ResourceGone when there
-    is none, Fault when the refresh did not work out.
+    Raises Wait while the grant's exchange or another worker's refresh is under way, AccessLost or ResourceGone
+    when there is none, Fault when the refresh did not work out.
     """
     row = PlatformAccess.objects.filter(resource=resource).first()
     if row is None or row.state == AccessState.LOST:
@@ -69,7 +69,7 @@ def usable_token(resource: Resource) -> str:
 
 
 def refreshed_token(resource: Resource, *, stale: str) -> str:
-    """A token newer than `stale`: another worker's if there is one by now, else a fresh one. Errors as `usable_token`."""
+    """A token newer than `stale`, another worker's or a fresh one; errors as `usable_token`."""
     row = PlatformAccess.objects.get(resource=resource)
     if row.state == AccessState.LOST:
         raise AccessLost("no access to Heroku: the token could not be refreshed")
@@ -142,7 +142,7 @@ def renew_grant(resource: Resource, *, code: str | None, expires_at: datetime | 
 
 
 def exchange_grant(access_id: int) -> None:
-    """Exchange the grant of one access for tokens. Safe to repeat; a refusal is tried again until the grant runs out."""
+    """Exchange the grant of one access for tokens, tried again until the grant runs out. Safe to repeat."""
     row = PlatformAccess.objects.select_related("resource").filter(pk=access_id).first()
     if row is None or row.state != AccessState.WAITING or row.next_attempt_at > timezone.now():
         return
@@ -208,7 +208,9 @@ def _store(row: PlatformAccess, **values: Any) -> bool:
 
 def _store_tokens(row: PlatformAccess, answer: dict[str, Any]) -> bool:
     row.set_sealed(access_token=str(answer["access_token"]))
-    if answer.get("refresh_token"):  # the resource's refresh token lives as long as it does; a newer one replaces it
+    if answer.get(
+        "refresh_token"
+    ):  # the resource's refresh token lives as long as it does; a newer one replaces it
         row.set_sealed(refresh_token=str(answer["refresh_token"]))
     return _store(
         row,

@@ -97,25 +97,28 @@ class PartnerView(APIView):
             case RequestDataTooBig():
                 return Response({"id": "too_large", "message": "The request is too large."}, status=413)
             case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-                answer = Response({"id": "unauthorized", "message": "Wrong or missing credentials."}, status=401)
+                answer = Response(
+                    {"id": "unauthorized", "message": "Wrong or missing credentials."}, status=401
+                )
                 answer["WWW-Authenticate"] = PartnerAuthentication().authenticate_header(self.request)
                 return answer
             case exceptions.MethodNotAllowed():
-                answer = Response({"id": "method_not_allowed", "message": "This method is not allowed."}, status=405)
+                answer = Response(
+                    {"id": "method_not_allowed", "message": "This method is not allowed."}, status=405
+                )
                 answer["Allow"] = ", ".join(self.allowed_methods)
                 return answer
             case DatabaseError():
-                log.exception("partner_api.database_failed")
+                log.error("partner_api.database_failed", exc_info=exc)
             case _:
-                log.exception("partner_api.failed")
-        self.set_rollback()
+                log.error("partner_api.failed", exc_info=exc)
         return Response(
-            {"id": "internal_error", "message": "Something went wrong on our side. Please try again in a minute."},
+            {
+                "id": "internal_error",
+                "message": "Something went wrong on our side. Please try again in a minute.",
+            },
             status=500,
         )
-
-    def set_rollback(self) -> None:
-        """Nothing to do: each call has its own transaction, which its exception has undone."""
 
 
 def _outcome(outcome: resources.Outcome, **members: Any) -> Response:
@@ -150,7 +153,7 @@ class ResourceView(PartnerView):
 
 def _body(request: Request) -> dict[str, Any]:
     try:
-        body = partner_requests.read_json(request._request.body)
+        body = partner_requests.read_json(request.body)
     except (ValueError, RecursionError):
         raise Refusal("The request body is not valid JSON.", code="invalid_body") from None
     if not isinstance(body, dict):

@@ -64,7 +64,9 @@ def sync_plans(services: Iterable[AddonService], *, dry_run: bool = False) -> Sy
             if existing[slug].withdrawn_at is None:
                 withdrawn.append(f"{service.slug}:{slug}")
                 if not dry_run:
-                    Plan.objects.filter(pk=existing[slug].pk).update(withdrawn_at=timezone.now(), is_default=False)
+                    Plan.objects.filter(pk=existing[slug].pk).update(
+                        withdrawn_at=timezone.now(), is_default=False
+                    )
     return SyncResult(tuple(created), tuple(changed), tuple(withdrawn))
 
 

@@ -22,7 +22,9 @@ def check_keys(**_: Any) -> list[CheckMessage]:
         try:
             KeyRing(entries)
         except ValueError as error:
-            found.append(Error(f"{name}: {error}.", hint="1:$(openssl rand -base64 32)", id="provisioning.E001"))
+            found.append(
+                Error(f"{name}: {error}.", hint="1:$(openssl rand -base64 32)", id="provisioning.E001")
+            )
     return found
 
 

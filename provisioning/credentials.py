@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning import audit
@@ -44,7 +45,11 @@ def key_public_id(key: str, *, prefix: str) -> str | None:
 
     The checksum turns a mistyped key away without a look-up, and lets scanners recognise a leaked one.
     """
-    if len(key) != len(prefix) + 12 + _RANDOM_LENGTH + _CHECKSUM_LENGTH or not key.startswith(prefix) or not key.isascii():
+    if (
+        len(key) != len(prefix) + 12 + _RANDOM_LENGTH + _CHECKSUM_LENGTH
+        or not key.startswith(prefix)
+        or not key.isascii()
+    ):
         return None
     body, checksum = key[:-_CHECKSUM_LENGTH], key[-_CHECKSUM_LENGTH:]
     if not hmac.compare_digest(_checksum(body), checksum):
@@ -87,7 +92,9 @@ def issue_credential(operation: Operation) -> Credential:
         )
         credential.set_sealed(secret=generated.secret)
         credential.save(force_insert=True)
-        audit.record("credential.issued", resource=resource, operation=operation, credential=generated.public_id)
+        audit.record(
+            "credential.issued", resource=resource, operation=operation, credential=generated.public_id
+        )
         return credential
 
 
@@ -155,7 +162,7 @@ def restore_replaced(operation: Operation) -> None:
         former.save(update_fields=["state", "retires_at"])
 
 
-def _revoke(chosen, *, resource: Resource, operation: Operation | None) -> int:  # type: ignore[no-untyped-def]
+def _revoke(chosen: QuerySet[Credential], *, resource: Resource, operation: Operation | None) -> int:
     names = list(chosen.values_list("public_id", flat=True))
     if names:
         chosen.update(state=CredentialState.REVOKED, revoked_at=timezone.now(), secret=None)

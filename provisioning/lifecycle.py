@@ -58,7 +58,11 @@ def may_fail(operation: Operation) -> bool:
 
     What Heroku was already told is done, a plan change or a removal, is tried until it works; operators are alarmed.
     """
-    return operation.kind not in (OperationKind.DEPROVISION, OperationKind.PLAN_CHANGE, OperationKind.REVOCATION)
+    return operation.kind not in (
+        OperationKind.DEPROVISION,
+        OperationKind.PLAN_CHANGE,
+        OperationKind.REVOCATION,
+    )
 
 
 def move(resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM, **detail: Any) -> None:
@@ -136,4 +140,6 @@ def failed(operation: Operation) -> FollowUp | None:
 
 def has_due_credentials(resource: Resource) -> bool:
     """Whether a replaced credential of the resource has reached its time."""
-    return resource.credentials.filter(state=CredentialState.RETIRING, retires_at__lte=timezone.now()).exists()
+    return resource.credentials.filter(
+        state=CredentialState.RETIRING, retires_at__lte=timezone.now()
+    ).exists()

@@ -17,16 +17,22 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The gauges, from five grouped queries."""
         resources = GaugeMetricFamily(
-            "addonworks_resources", "Resources by service, plan and state.", labels=["service", "plan", "state"]
+            "addonworks_resources",
+            "Resources by service, plan and state.",
+            labels=["service", "plan", "state"],
         )
-        for row in Resource.objects.values_list("service", "plan__slug", "state").annotate(n=Count("pk")).order_by():
+        for row in (
+            Resource.objects.values_list("service", "plan__slug", "state").annotate(n=Count("pk")).order_by()
+        ):
             resources.add_metric([row[0], row[1] or "", row[2]], row[3])
         yield resources
         active = GaugeMetricFamily(
             "addonworks_operations_active", "Operations not ended yet.", labels=["service", "kind", "state"]
         )
         oldest = GaugeMetricFamily(
-            "addonworks_operation_oldest_seconds", "Age of the oldest active operation.", labels=["service", "kind"]
+            "addonworks_operation_oldest_seconds",
+            "Age of the oldest active operation.",
+            labels=["service", "kind"],
         )
         found = Operation.objects.filter(state__in=ACTIVE_OPERATION_STATES)
         for row in found.values_list("resource__service", "kind", "state").annotate(n=Count("pk")).order_by():
@@ -38,7 +44,9 @@ class DatabaseCollector(Collector):
         yield active
         yield oldest
         ended = GaugeMetricFamily(
-            "addonworks_operations_ended", "Operations that ended, by how.", labels=["service", "kind", "state"]
+            "addonworks_operations_ended",
+            "Operations that ended, by how.",
+            labels=["service", "kind", "state"],
         )
         rows = Operation.objects.exclude(state__in=ACTIVE_OPERATION_STATES)
         for row in rows.values_list("resource__service", "kind", "state").annotate(n=Count("pk")).order_by():

@@ -38,7 +38,9 @@ class Plan(models.Model):
         ordering = ["service", "position"]
         constraints = [
             models.UniqueConstraint(fields=["service", "slug"], name="plan_slug_once_per_service"),
-            models.UniqueConstraint(fields=["service"], condition=Q(is_default=True), name="one_default_plan"),
+            models.UniqueConstraint(
+                fields=["service"], condition=Q(is_default=True), name="one_default_plan"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -55,7 +57,9 @@ class Resource(SealingModel):
     service = models.SlugField(max_length=60)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="resources")
     state = models.CharField(max_length=20, choices=ResourceState, default=ResourceState.PROVISIONING)
-    name = models.CharField(max_length=200, blank=True, help_text="Heroku's name of the add-on; it may change.")
+    name = models.CharField(
+        max_length=200, blank=True, help_text="Heroku's name of the add-on; it may change."
+    )
     region = models.CharField(max_length=40, blank=True, help_text="Heroku's region name, such as us or eu.")
     options = models.JSONField(default=dict, help_text="Options of addons:create that the service accepted.")
     request = models.JSONField(default=dict, help_text="Heroku's request, without secrets.")
@@ -72,7 +76,8 @@ class Resource(SealingModel):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ResourceState.values), name="resource_state_known"),
             models.CheckConstraint(
-                condition=Q(plan__isnull=False) | Q(state=ResourceState.DEPROVISIONED), name="resource_has_plan"
+                condition=Q(plan__isnull=False) | Q(state=ResourceState.DEPROVISIONED),
+                name="resource_has_plan",
             ),
             models.CheckConstraint(
                 condition=Q(log_input_url__isnull=True)
@@ -98,7 +103,9 @@ class Operation(models.Model):
     state = models.CharField(max_length=20, choices=OperationState, default=OperationState.PENDING)
     target_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     parameters = models.JSONField(default=dict, help_text="What this kind needs to know beside the plan.")
-    step = models.CharField(max_length=60, blank=True, help_text="The step to run next; empty before the first.")
+    step = models.CharField(
+        max_length=60, blank=True, help_text="The step to run next; empty before the first."
+    )
     attempt = models.PositiveIntegerField(default=0, help_text="Failed tries of the current step.")
     next_attempt_at = models.DateTimeField(db_default=Now())
     woken_at = models.DateTimeField(null=True, blank=True, help_text="When a worker was last sent a wake-up.")
@@ -122,7 +129,9 @@ class Operation(models.Model):
             ),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(state__in=OperationState.values), name="operation_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=OperationState.values), name="operation_state_known"
+            ),
             models.CheckConstraint(condition=Q(kind__in=OperationKind.values), name="operation_kind_known"),
             models.UniqueConstraint(
                 fields=["resource", "kind"],
@@ -160,14 +169,18 @@ class PlanPeriod(models.Model):
                 fields=["resource"], condition=Q(ends_at__isnull=True), name="one_open_plan_period"
             ),
             models.CheckConstraint(
-                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=F("starts_at")), name="plan_period_runs_forward"
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=F("starts_at")),
+                name="plan_period_runs_forward",
             ),
             # GiST knows ranges without an extension, so the resource's number stands as a range of one.
             ExclusionConstraint(
                 name="plan_periods_do_not_overlap",
                 index_type="GIST",
                 expressions=[
-                    (Func(F("resource_id"), F("resource_id"), models.Value("[]"), function="int8range"), "&&"),
+                    (
+                        Func(F("resource_id"), F("resource_id"), models.Value("[]"), function="int8range"),
+                        "&&",
+                    ),
                     (Func(F("starts_at"), F("ends_at"), function="tstzrange"), "&&"),
                 ],
             ),
@@ -237,13 +250,17 @@ class Credential(SealingModel):
         Operation, on_delete=models.PROTECT, related_name="issued_credential", help_text="What issued it."
     )
     public_id = models.CharField(max_length=40, unique=True, default=new_public_id)
-    kind = models.CharField(max_length=40, blank=True, help_text="What the service needs to tell its kinds apart.")
+    kind = models.CharField(
+        max_length=40, blank=True, help_text="What the service needs to tell its kinds apart."
+    )
     secret = SealedField()
     digest = models.BinaryField(help_text="HMAC-SHA-256 of the secret under a pepper.")
     pepper_version = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=20, choices=CredentialState, default=CredentialState.ACTIVE)
     created_at = models.DateTimeField(db_default=Now())
-    retires_at = models.DateTimeField(null=True, blank=True, help_text="When a retiring one is to be revoked.")
+    retires_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a retiring one is to be revoked."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -253,7 +270,8 @@ class Credential(SealingModel):
                 fields=["resource"], condition=Q(state=CredentialState.ACTIVE), name="one_active_credential"
             ),
             models.CheckConstraint(
-                condition=~Q(state=CredentialState.REVOKED) | Q(secret__isnull=True, revoked_at__isnull=False),
+                condition=~Q(state=CredentialState.REVOKED)
+                | Q(secret__isnull=True, revoked_at__isnull=False),
                 name="revoked_credential_keeps_no_secret",
             ),
         ]

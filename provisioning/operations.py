@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
@@ -66,7 +67,8 @@ def run_in_request(
 ) -> Operation:
     """Run a whole operation inside the caller's transaction, for services that provision in the request.
 
-    Its steps stay in Postgres, so the row and all they make are committed together or not at all: it is written as ended.
+    Its steps stay in Postgres, so the row and all they make are committed together or not at all: it is
+    written as ended.
     """
     operation = Operation.objects.create(
         resource=resource,
@@ -85,7 +87,7 @@ def run_in_request(
 def cancel_active(resource: Resource, *, kinds: tuple[OperationKind, ...], reason: str) -> None:
     """Cancel the active operations of these kinds. The caller holds the resource's lock.
 
-    A worker that is inside a step keeps its lease until the step returns; whatever follows on the resource waits for it.
+    A worker that is inside a step keeps its lease until the step returns; what follows on the resource waits for it.
     """
     for operation in (
         Operation.objects.select_for_update()
@@ -181,12 +183,12 @@ def _run_steps(operation: Operation) -> None:
 
 
 def backoff(attempt: int) -> float:
-    """Seconds before the next try after `attempt` failed ones: doubling from half a second to five minutes, jittered."""
+    """Seconds before the next try after `attempt` failed ones: doubling from 0.5 to 300, with jitter."""
     longest: float = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(attempt, 20), BACKOFF_LONGEST_SECONDS)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-def _mine(operation: Operation):  # type: ignore[no-untyped-def]
+def _mine(operation: Operation) -> QuerySet[Operation]:
     return Operation.objects.filter(
         pk=operation.pk, lease_token=operation.lease_token, state=OperationState.RUNNING
     )
@@ -208,7 +210,9 @@ def _postpone(operation: Operation, *, error: str, seconds: float, count: bool) 
         state=OperationState.PENDING,
     )
     if held and count:
-        log.warning("operation.step_failed", step=operation.step, attempt=operation.attempt, error=mask_text(error))
+        log.warning(
+            "operation.step_failed", step=operation.step, attempt=operation.attempt, error=mask_text(error)
+        )
     if held and seconds <= SHORT_WAIT_SECONDS:
         wake_operation(operation.pk, countdown=seconds)
 
@@ -262,7 +266,10 @@ def fail_locked(operation: Operation, *, error: str, message: str = "") -> None:
     """`fail` for a caller that holds the resource's and the operation's locks."""
     _end(operation, OperationState.FAILED, error=error, message=message)
     audit.record(
-        f"{operation.kind}.failed", resource=operation.resource, operation=operation, error=mask_text(error)[:500]
+        f"{operation.kind}.failed",
+        resource=operation.resource,
+        operation=operation,
+        error=mask_text(error)[:500],
     )
     follow_up = lifecycle.failed(operation)
     if follow_up:

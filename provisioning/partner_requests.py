@@ -28,10 +28,10 @@ _OFFSET = re.compile(r"([+-]\d{2})(\d{2})$")
 
 
 def read_json(raw: bytes) -> Any:
-    """The JSON of a body in a form that Postgres takes; ValueError or RecursionError when it is none, or nested too deep.
+    """The JSON of a body in a form that Postgres takes; ValueError or RecursionError when it is none or too deep.
 
-    JSON can say what neither UTF-8 nor Postgres can: half surrogate pairs are replaced, numbers that are none (NaN) or lie
-    beyond every range become texts. They stand in fields that nobody needs, and must not fail the call.
+    JSON can say what neither UTF-8 nor Postgres can: half surrogate pairs are replaced, numbers that are none (NaN)
+    or lie beyond every range become texts. They stand in fields that nobody needs, and must not fail the call.
     """
     return _encodable(json.loads(raw, parse_constant=str, parse_float=_finite))
 

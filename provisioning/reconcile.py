@@ -165,5 +165,12 @@ def _fix(resource: Resource, difference: Difference) -> None:
             difference.fixed = True
     except Refusal as refusal:
         difference.note = refusal.message
-    except (Fault, Unrecoverable, Wait, resources.Gone, resources.Unknown, platform_api.ResourceGone) as error:
+    except (
+        Fault,
+        Unrecoverable,
+        Wait,
+        resources.Gone,
+        resources.Unknown,
+        platform_api.ResourceGone,
+    ) as error:
         difference.note = str(error) or type(error).__name__

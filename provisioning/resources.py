@@ -139,7 +139,9 @@ def _repeat_locked(service: AddonService, resource: Resource, wanted: ProvisionR
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
 
 
-def change_plan(service: AddonService, uuid: uuids.UUID, plan_slug: str, *, actor: str = audit.HEROKU) -> Outcome:
+def change_plan(
+    service: AddonService, uuid: uuids.UUID, plan_slug: str, *, actor: str = audit.HEROKU
+) -> Outcome:
     """Move the resource to another plan. Raises Refusal, Gone or Unknown.
 
     The plan counts from this answer on, for Heroku bills it from here; what has to change outside follows by an
@@ -161,7 +163,8 @@ def change_plan(service: AddonService, uuid: uuids.UUID, plan_slug: str, *, acto
         plan = find_plan(service, plan_slug)
         if resource.state == ResourceState.PROVISIONING:
             raise Refusal(
-                f"{service.name} is still being created. Change the plan once it is ready.", code="still_provisioning"
+                f"{service.name} is still being created. Change the plan once it is ready.",
+                code="still_provisioning",
             )
         if resource.operations.filter(
             kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
@@ -196,9 +199,7 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
     if service.provisions is Provisions.IN_REQUEST:
         operations.run_in_request(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
     else:
-        operations.start_operation(
-            resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan
-        )
+        operations.start_operation(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
         message = f"{message} The new limits apply within a minute."
     return _plan_answer(service, resource, message)
 
@@ -216,7 +217,8 @@ def deprovision(service: AddonService, uuid: uuids.UUID, *, actor: str = audit.H
     """End the resource: its credentials are dead and its secrets destroyed when this returns, the rest follows.
 
     A provision in flight is cancelled. A uuid that was never seen leaves a tombstone, so that a provision request which
-    this call overtook is answered with Gone. Raises Gone for a repeat and for a tombstone, Unknown for another service's.
+    this call overtook is answered with Gone. Raises Gone for a repeat and for a tombstone, Unknown for another
+    service's.
     """
     try:
         _deprovision_known(service, uuid, actor=actor)

@@ -11,7 +11,8 @@ from provisioning.states import AccessState, OperationKind, ResourceState
 def rotate_credentials(resource_id: int, *, requested_by: str, revoke_now: bool = False) -> Operation:
     """Start a rotation: issue a new credential, send the config vars to Heroku, end the former one.
 
-    The former one stays valid for `CREDENTIAL_OVERLAP_SECONDS`; with `revoke_now` it ends before the config vars are sent,
+    The former one stays valid for `CREDENTIAL_OVERLAP_SECONDS`; with `revoke_now` it ends before the config
+    vars are sent,
     so the app fails until Heroku has restarted it. A rotation that is already under way is returned instead. Refusal
     when the resource is not provisioned, has no credential, or Heroku cannot be told.
     """
@@ -21,7 +22,9 @@ def rotate_credentials(resource_id: int, *, requested_by: str, revoke_now: bool 
         if not service.issues_credentials:
             raise Refusal(f"{service.name} has no credentials to rotate.", code="nothing_to_rotate")
         if resource.state != ResourceState.PROVISIONED:
-            raise Refusal("Credentials can be rotated once the resource is provisioned.", code="not_provisioned")
+            raise Refusal(
+                "Credentials can be rotated once the resource is provisioned.", code="not_provisioned"
+            )
         if access.state_of(resource) == AccessState.LOST:
             raise Refusal(
                 "The new credentials could not be sent to your app, because Heroku no longer lets us. "

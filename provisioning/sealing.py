@@ -74,7 +74,11 @@ def unseal(sealed: bytes, *, place: str) -> str:
     if key is None:
         raise SealingError(f"no sealing key of that version for {place}")
     try:
-        return AESGCM(key).decrypt(value[1 : 1 + _NONCE_BYTES], value[1 + _NONCE_BYTES :], place.encode()).decode()
+        return (
+            AESGCM(key)
+            .decrypt(value[1 : 1 + _NONCE_BYTES], value[1 + _NONCE_BYTES :], place.encode())
+            .decode()
+        )
     except (InvalidTag, ValueError):  # ValueError: shorter than any sealed value
         raise SealingError(f"a sealed value does not belong to {place}") from None
 

@@ -1,4 +1,4 @@
-"""Finding what nobody works on: lost wake-ups, dead workers, replaced credentials whose time has come, old operations."""
+"""Finding what nobody works on: lost wake-ups, dead workers, credentials to revoke, old operations."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +56,7 @@ def sweep() -> SweepResult:
 
 def _claim_rows(sql: str) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"lately": WOKEN_LATELY, "batch": BATCH})
+        cursor.execute(sql, {"lately": WOKEN_LATELY.total_seconds(), "batch": BATCH})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -68,7 +68,7 @@ def _wake_operations() -> int:
             SELECT id FROM provisioning_operation
              WHERE state IN ('pending', 'running') AND next_attempt_at <= now()
                AND (lease_until IS NULL OR lease_until < now())
-               AND (woken_at IS NULL OR woken_at < now() - %(lately)s)
+               AND (woken_at IS NULL OR woken_at < now() - %(lately)s * interval '1 second')
              ORDER BY next_attempt_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
         RETURNING id
         """
@@ -86,7 +86,7 @@ def _wake_grants() -> int:
             SELECT id FROM provisioning_platformaccess
              WHERE state = '{AccessState.WAITING}' AND next_attempt_at <= now()
                AND (lease_until IS NULL OR lease_until < now())
-               AND (woken_at IS NULL OR woken_at < now() - %(lately)s)
+               AND (woken_at IS NULL OR woken_at < now() - %(lately)s * interval '1 second')
              ORDER BY next_attempt_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
         RETURNING id
         """  # noqa: S608 - the one inserted word is ours

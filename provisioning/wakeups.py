@@ -1,7 +1,7 @@
 """Telling a worker that there is something to do, as soon as it is committed.
 
-A wake-up is a courtesy. It is sent from a thread of its own, so that nobody waits for the broker; when the broker is away
-it is dropped, and the sweeper finds the row.
+A wake-up is a courtesy. It is sent from a thread of its own, so that nobody waits for the broker; when the
+broker is away it is dropped, and the sweeper finds the row.
 """
 
 import contextlib
@@ -72,7 +72,9 @@ def wake_operation(operation_id: int, *, countdown: float | None = None) -> None
 
 def wake_grant(access_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker to exchange this grant before it runs out."""
-    transaction.on_commit(partial(_sender.send, "provisioning.exchange_grant", access_id, "grants", countdown))
+    transaction.on_commit(
+        partial(_sender.send, "provisioning.exchange_grant", access_id, "grants", countdown)
+    )
 
 
 def flush(*, seconds: float = 2.0) -> None:

@@ -1,13 +1,16 @@
 """Fixtures that every folder of tests may use; the shared servers start in `tests.support.services`."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from local.postgres import Postgres
 from local.redis import Redis
+from local.setup import BROWSERS
 from local.watcher import Watcher
 from tests.support.folders import server_folder
 
@@ -37,3 +40,20 @@ def own_redis(tmp_path: Path, watcher: Watcher) -> Iterator[Redis]:
     """A Redis of the test's own, to be stopped, killed, flushed and started at will; it keeps nothing."""
     with Redis(tmp_path / "redis", watcher=watcher) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """This machine's Chromium, without a window.
+
+    For one module and no longer: while it runs, Playwright keeps an event loop in this thread, in which Django refuses
+    to touch the database.
+    """
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.fail("The browser tests need Chromium: run `apt-get install -y chromium`.", pytrace=False)
+    expect.set_options(timeout=15_000)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()

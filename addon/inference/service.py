@@ -83,7 +83,12 @@ class Inference(AddonService):
         meters = [Meter("Requests", limits.get("requests_per_minute"), "requests/min")]
         if "tokens_per_minute" in limits:
             meters.append(
-                Meter("Tokens", limits["tokens_per_minute"], "tokens/min", help_text="Input and output together.")
+                Meter(
+                    "Tokens",
+                    limits["tokens_per_minute"],
+                    "tokens/min",
+                    help_text="Input and output together.",
+                )
             )
         return meters
 

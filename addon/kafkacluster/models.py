@@ -11,7 +11,9 @@ class Tenant(models.Model):
 
     resource = models.OneToOneField(Resource, on_delete=models.PROTECT, related_name="kafka_tenant")
     username = models.CharField(max_length=40, unique=True)
-    prefix = models.CharField(max_length=40, unique=True, help_text="Begins every topic and group; ends in a dot.")
+    prefix = models.CharField(
+        max_length=40, unique=True, help_text="Begins every topic and group; ends in a dot."
+    )
     created_at = models.DateTimeField(db_default=Now())
     removed_at = models.DateTimeField(null=True, blank=True)
 

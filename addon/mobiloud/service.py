@@ -43,7 +43,12 @@ class MobiLoud(AddonService):
             _ = parts.port
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or len(website) > _URL_LONGEST:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or len(website) > _URL_LONGEST
+        ):
             raise Refusal(
                 "The option 'website' has to be the public address of your site, such as https://www.example.com.",
                 code="options_unsupported",

@@ -10,242 +10,583 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Plan',
+            name="Plan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('service', models.SlugField(max_length=60)),
-                ('slug', models.SlugField(max_length=60)),
-                ('name', models.CharField(max_length=80)),
-                ('description', models.TextField(blank=True)),
-                ('price_cents', models.PositiveIntegerField(help_text='Cents of a US dollar per month.')),
-                ('metered', models.JSONField(default=dict, help_text='Prices beside the monthly one, by unit, in cents.')),
-                ('limits', models.JSONField(default=dict, help_text='What the plan allows; the service knows the keys.')),
-                ('regions', models.JSONField(default=list, help_text="Heroku's region names the plan is offered in.")),
-                ('is_default', models.BooleanField(default=False)),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("service", models.SlugField(max_length=60)),
+                ("slug", models.SlugField(max_length=60)),
+                ("name", models.CharField(max_length=80)),
+                ("description", models.TextField(blank=True)),
+                ("price_cents", models.PositiveIntegerField(help_text="Cents of a US dollar per month.")),
+                (
+                    "metered",
+                    models.JSONField(
+                        default=dict, help_text="Prices beside the monthly one, by unit, in cents."
+                    ),
+                ),
+                (
+                    "limits",
+                    models.JSONField(
+                        default=dict, help_text="What the plan allows; the service knows the keys."
+                    ),
+                ),
+                (
+                    "regions",
+                    models.JSONField(default=list, help_text="Heroku's region names the plan is offered in."),
+                ),
+                ("is_default", models.BooleanField(default=False)),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("withdrawn_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['service', 'position'],
-                'constraints': [models.UniqueConstraint(fields=('service', 'slug'), name='plan_slug_once_per_service'), models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('service',), name='one_default_plan')],
+                "ordering": ["service", "position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("service", "slug"), name="plan_slug_once_per_service"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)), fields=("service",), name="one_default_plan"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Resource',
+            name="Resource",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(help_text="Heroku's identity of the add-on.", unique=True)),
-                ('service', models.SlugField(max_length=60)),
-                ('state', models.CharField(choices=[('provisioning', 'Provisioning'), ('provisioned', 'Provisioned'), ('failed', 'Failed'), ('deprovisioning', 'Deprovisioning'), ('deprovisioned', 'Deprovisioned')], default='provisioning', max_length=20)),
-                ('name', models.CharField(blank=True, help_text="Heroku's name of the add-on; it may change.", max_length=200)),
-                ('region', models.CharField(blank=True, help_text="Heroku's region name, such as us or eu.", max_length=40)),
-                ('options', models.JSONField(default=dict, help_text='Options of addons:create that the service accepted.')),
-                ('request', models.JSONField(default=dict, help_text="Heroku's request, without secrets.")),
-                ('log_input_url', provisioning.sealing.SealedField(null=True)),
-                ('app_id', models.CharField(blank=True, max_length=60)),
-                ('app_name', models.CharField(blank=True, help_text='As last read from Heroku.', max_length=200)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('provisioned_at', models.DateTimeField(blank=True, null=True)),
-                ('deprovisioned_at', models.DateTimeField(blank=True, null=True)),
-                ('plan', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='resources', to='provisioning.plan')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("uuid", models.UUIDField(help_text="Heroku's identity of the add-on.", unique=True)),
+                ("service", models.SlugField(max_length=60)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("provisioning", "Provisioning"),
+                            ("provisioned", "Provisioned"),
+                            ("failed", "Failed"),
+                            ("deprovisioning", "Deprovisioning"),
+                            ("deprovisioned", "Deprovisioned"),
+                        ],
+                        default="provisioning",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        blank=True, help_text="Heroku's name of the add-on; it may change.", max_length=200
+                    ),
+                ),
+                (
+                    "region",
+                    models.CharField(
+                        blank=True, help_text="Heroku's region name, such as us or eu.", max_length=40
+                    ),
+                ),
+                (
+                    "options",
+                    models.JSONField(
+                        default=dict, help_text="Options of addons:create that the service accepted."
+                    ),
+                ),
+                ("request", models.JSONField(default=dict, help_text="Heroku's request, without secrets.")),
+                ("log_input_url", provisioning.sealing.SealedField(null=True)),
+                ("app_id", models.CharField(blank=True, max_length=60)),
+                (
+                    "app_name",
+                    models.CharField(blank=True, help_text="As last read from Heroku.", max_length=200),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("provisioned_at", models.DateTimeField(blank=True, null=True)),
+                ("deprovisioned_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="resources",
+                        to="provisioning.plan",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='PlatformAccess',
+            name="PlatformAccess",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('waiting', "Waiting for the grant's exchange"), ('granted', 'Granted'), ('lost', 'Lost: the grant ran out or was refused'), ('ended', 'Ended with the resource')], default='waiting', max_length=20)),
-                ('grant_code', provisioning.sealing.SealedField(null=True)),
-                ('grant_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('access_token', provisioning.sealing.SealedField(null=True)),
-                ('refresh_token', provisioning.sealing.SealedField(null=True)),
-                ('token_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('woken_at', models.DateTimeField(blank=True, null=True)),
-                ('lease_token', models.UUIDField(blank=True, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True)),
-                ('resource', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='access', to='provisioning.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting for the grant's exchange"),
+                            ("granted", "Granted"),
+                            ("lost", "Lost: the grant ran out or was refused"),
+                            ("ended", "Ended with the resource"),
+                        ],
+                        default="waiting",
+                        max_length=20,
+                    ),
+                ),
+                ("grant_code", provisioning.sealing.SealedField(null=True)),
+                ("grant_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("access_token", provisioning.sealing.SealedField(null=True)),
+                ("refresh_token", provisioning.sealing.SealedField(null=True)),
+                ("token_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("woken_at", models.DateTimeField(blank=True, null=True)),
+                ("lease_token", models.UUIDField(blank=True, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("last_error", models.TextField(blank=True)),
+                (
+                    "resource",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="access",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'platform accesses',
+                "verbose_name_plural": "platform accesses",
             },
         ),
         migrations.CreateModel(
-            name='PlanPeriod',
+            name="PlanPeriod",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('price_cents', models.PositiveIntegerField(help_text="The plan's monthly price when the period began.")),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('voided_at', models.DateTimeField(blank=True, null=True)),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='provisioning.plan')),
-                ('resource', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='plan_periods', to='provisioning.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "price_cents",
+                    models.PositiveIntegerField(help_text="The plan's monthly price when the period began."),
+                ),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField(blank=True, null=True)),
+                ("voided_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="provisioning.plan"
+                    ),
+                ),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="plan_periods",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['resource_id', 'starts_at'],
+                "ordering": ["resource_id", "starts_at"],
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('provision', 'Provision'), ('plan_change', 'Plan change'), ('deprovision', 'Deprovision'), ('rotation', 'Credential rotation'), ('revocation', 'Revocation of replaced credentials'), ('config_push', 'Config var update')], max_length=20)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=20)),
-                ('parameters', models.JSONField(default=dict, help_text='What this kind needs to know beside the plan.')),
-                ('step', models.CharField(blank=True, help_text='The step to run next; empty before the first.', max_length=60)),
-                ('attempt', models.PositiveIntegerField(default=0, help_text='Failed tries of the current step.')),
-                ('next_attempt_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('woken_at', models.DateTimeField(blank=True, help_text='When a worker was last sent a wake-up.', null=True)),
-                ('lease_token', models.UUIDField(blank=True, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True, help_text='For the operator.')),
-                ('message', models.TextField(blank=True, help_text='For the customer.')),
-                ('requested_by', models.CharField(blank=True, max_length=200)),
-                ('correlation_id', models.CharField(blank=True, max_length=80)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('alarmed_at', models.DateTimeField(blank=True, null=True)),
-                ('target_plan', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='provisioning.plan')),
-                ('resource', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='provisioning.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("provision", "Provision"),
+                            ("plan_change", "Plan change"),
+                            ("deprovision", "Deprovision"),
+                            ("rotation", "Credential rotation"),
+                            ("revocation", "Revocation of replaced credentials"),
+                            ("config_push", "Config var update"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "parameters",
+                    models.JSONField(default=dict, help_text="What this kind needs to know beside the plan."),
+                ),
+                (
+                    "step",
+                    models.CharField(
+                        blank=True, help_text="The step to run next; empty before the first.", max_length=60
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.PositiveIntegerField(default=0, help_text="Failed tries of the current step."),
+                ),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "woken_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When a worker was last sent a wake-up.", null=True
+                    ),
+                ),
+                ("lease_token", models.UUIDField(blank=True, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("last_error", models.TextField(blank=True, help_text="For the operator.")),
+                ("message", models.TextField(blank=True, help_text="For the customer.")),
+                ("requested_by", models.CharField(blank=True, max_length=200)),
+                ("correlation_id", models.CharField(blank=True, max_length=80)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("alarmed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "target_plan",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="provisioning.plan",
+                    ),
+                ),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="operations",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Credential',
+            name="Credential",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('public_id', models.CharField(default=provisioning.models.new_public_id, max_length=40, unique=True)),
-                ('kind', models.CharField(blank=True, help_text='What the service needs to tell its kinds apart.', max_length=40)),
-                ('secret', provisioning.sealing.SealedField(null=True)),
-                ('digest', models.BinaryField(help_text='HMAC-SHA-256 of the secret under a pepper.')),
-                ('pepper_version', models.PositiveSmallIntegerField()),
-                ('state', models.CharField(choices=[('active', 'Active'), ('retiring', 'Retiring: replaced, valid until its time'), ('revoked', 'Revoked')], default='active', max_length=20)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('retires_at', models.DateTimeField(blank=True, help_text='When a retiring one is to be revoked.', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('operation', models.OneToOneField(help_text='What issued it.', on_delete=django.db.models.deletion.PROTECT, related_name='issued_credential', to='provisioning.operation')),
-                ('resource', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credentials', to='provisioning.resource')),
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                (
+                    "public_id",
+                    models.CharField(default=provisioning.models.new_public_id, max_length=40, unique=True),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        blank=True, help_text="What the service needs to tell its kinds apart.", max_length=40
+                    ),
+                ),
+                ("secret", provisioning.sealing.SealedField(null=True)),
+                ("digest", models.BinaryField(help_text="HMAC-SHA-256 of the secret under a pepper.")),
+                ("pepper_version", models.PositiveSmallIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("retiring", "Retiring: replaced, valid until its time"),
+                            ("revoked", "Revoked"),
+                        ],
+                        default="active",
+                        max_length=20,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "retires_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When a retiring one is to be revoked.", null=True
+                    ),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "operation",
+                    models.OneToOneField(
+                        help_text="What issued it.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="issued_credential",
+                        to="provisioning.operation",
+                    ),
+                ),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credentials",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(max_length=60)),
-                ('actor', models.CharField(max_length=200)),
-                ('detail', models.JSONField(default=dict)),
-                ('correlation_id', models.CharField(blank=True, max_length=80)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('operation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='provisioning.operation')),
-                ('resource', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='provisioning.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event", models.CharField(max_length=60)),
+                ("actor", models.CharField(max_length=200)),
+                ("detail", models.JSONField(default=dict)),
+                ("correlation_id", models.CharField(blank=True, max_length=80)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="audit_events",
+                        to="provisioning.operation",
+                    ),
+                ),
+                (
+                    "resource",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="audit_events",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.AddIndex(
-            model_name='resource',
-            index=models.Index(fields=['service', 'state'], name='provisionin_service_d1aa37_idx'),
+            model_name="resource",
+            index=models.Index(fields=["service", "state"], name="provisionin_service_d1aa37_idx"),
         ),
         migrations.AddIndex(
-            model_name='resource',
-            index=models.Index(fields=['app_name'], name='provisionin_app_nam_180b10_idx'),
+            model_name="resource",
+            index=models.Index(fields=["app_name"], name="provisionin_app_nam_180b10_idx"),
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['provisioning', 'provisioned', 'failed', 'deprovisioning', 'deprovisioned'])), name='resource_state_known'),
+            model_name="resource",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        ["provisioning", "provisioned", "failed", "deprovisioning", "deprovisioned"],
+                    )
+                ),
+                name="resource_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.CheckConstraint(condition=models.Q(('plan__isnull', False), ('state', 'deprovisioned'), _connector='OR'), name='resource_has_plan'),
+            model_name="resource",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("plan__isnull", False), ("state", "deprovisioned"), _connector="OR"),
+                name="resource_has_plan",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.CheckConstraint(condition=models.Q(('log_input_url__isnull', True), models.Q(('state__in', ['deprovisioning', 'deprovisioned']), _negated=True), _connector='OR'), name='gone_resource_keeps_no_secret'),
+            model_name="resource",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("log_input_url__isnull", True),
+                    models.Q(("state__in", ["deprovisioning", "deprovisioned"]), _negated=True),
+                    _connector="OR",
+                ),
+                name="gone_resource_keeps_no_secret",
+            ),
         ),
         migrations.AddIndex(
-            model_name='platformaccess',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['next_attempt_at'], name='grant_to_exchange'),
+            model_name="platformaccess",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["next_attempt_at"], name="grant_to_exchange"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='platformaccess',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'ended'), _negated=True), models.Q(('access_token__isnull', True), ('grant_code__isnull', True), ('refresh_token__isnull', True)), _connector='OR'), name='ended_access_keeps_no_secret'),
+            model_name="platformaccess",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "ended"), _negated=True),
+                    models.Q(
+                        ("access_token__isnull", True),
+                        ("grant_code__isnull", True),
+                        ("refresh_token__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="ended_access_keeps_no_secret",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='platformaccess',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'granted'), _negated=True), models.Q(('access_token__isnull', False), ('refresh_token__isnull', False)), _connector='OR'), name='granted_access_has_tokens'),
+            model_name="platformaccess",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "granted"), _negated=True),
+                    models.Q(("access_token__isnull", False), ("refresh_token__isnull", False)),
+                    _connector="OR",
+                ),
+                name="granted_access_has_tokens",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planperiod',
-            constraint=models.UniqueConstraint(condition=models.Q(('ends_at__isnull', True)), fields=('resource',), name='one_open_plan_period'),
+            model_name="planperiod",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("ends_at__isnull", True)),
+                fields=("resource",),
+                name="one_open_plan_period",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planperiod',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__isnull', True), ('ends_at__gte', models.F('starts_at')), _connector='OR'), name='plan_period_runs_forward'),
+            model_name="planperiod",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ends_at__isnull", True), ("ends_at__gte", models.F("starts_at")), _connector="OR"
+                ),
+                name="plan_period_runs_forward",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planperiod',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.F('resource_id'), models.F('resource_id'), models.Value('[]'), function='int8range'), '&&'), (models.Func(models.F('starts_at'), models.F('ends_at'), function='tstzrange'), '&&')], name='plan_periods_do_not_overlap'),
+            model_name="planperiod",
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
+                expressions=[
+                    (
+                        models.Func(
+                            models.F("resource_id"),
+                            models.F("resource_id"),
+                            models.Value("[]"),
+                            function="int8range",
+                        ),
+                        "&&",
+                    ),
+                    (models.Func(models.F("starts_at"), models.F("ends_at"), function="tstzrange"), "&&"),
+                ],
+                name="plan_periods_do_not_overlap",
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(condition=models.Q(('state__in', ('pending', 'running'))), fields=['next_attempt_at'], name='operation_runnable'),
+            model_name="operation",
+            index=models.Index(
+                condition=models.Q(("state__in", ("pending", "running"))),
+                fields=["next_attempt_at"],
+                name="operation_runnable",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'running', 'succeeded', 'failed', 'cancelled'])), name='operation_state_known'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["pending", "running", "succeeded", "failed", "cancelled"])),
+                name="operation_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['provision', 'plan_change', 'deprovision', 'rotation', 'revocation', 'config_push'])), name='operation_kind_known'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "kind__in",
+                        ["provision", "plan_change", "deprovision", "rotation", "revocation", "config_push"],
+                    )
+                ),
+                name="operation_kind_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('pending', 'running'))), fields=('resource', 'kind'), name='one_active_operation_per_kind'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("pending", "running"))),
+                fields=("resource", "kind"),
+                name="one_active_operation_per_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('state__in', ('pending', 'running'))), models.Q(models.Q(('state__in', ('pending', 'running')), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='ended_operation_has_its_time'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", True), ("state__in", ("pending", "running"))),
+                    models.Q(
+                        models.Q(("state__in", ("pending", "running")), _negated=True),
+                        ("finished_at__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="ended_operation_has_its_time",
+            ),
         ),
         migrations.AddIndex(
-            model_name='credential',
-            index=models.Index(condition=models.Q(('state', 'retiring')), fields=['retires_at'], name='credential_retiring'),
+            model_name="credential",
+            index=models.Index(
+                condition=models.Q(("state", "retiring")), fields=["retires_at"], name="credential_retiring"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('resource',), name='one_active_credential'),
+            model_name="credential",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "active")), fields=("resource",), name="one_active_credential"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'revoked'), _negated=True), models.Q(('revoked_at__isnull', False), ('secret__isnull', True)), _connector='OR'), name='revoked_credential_keeps_no_secret'),
+            model_name="credential",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "revoked"), _negated=True),
+                    models.Q(("revoked_at__isnull", False), ("secret__isnull", True)),
+                    _connector="OR",
+                ),
+                name="revoked_credential_keeps_no_secret",
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['resource', '-id'], name='provisionin_resourc_367581_idx'),
+            model_name="auditevent",
+            index=models.Index(fields=["resource", "-id"], name="provisionin_resourc_367581_idx"),
         ),
     ]

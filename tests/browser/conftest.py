@@ -1,14 +1,12 @@
 """A real browser before the whole provider: web, worker, beat and stand-in Heroku."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from local.setup import BROWSERS
 from tests.support.browser import Door, Visitor
 from tests.support.stack import PROJECT, Stack, running_stack
 
@@ -28,19 +26,6 @@ def stack() -> Iterator[Stack]:
         pytest.fail("The scripts and styles are not built: run `make setup`.", pytrace=False)
     with running_stack() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """This machine's Chromium, without a window."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail("The browser tests need Chromium: run `apt-get install -y chromium`.", pytrace=False)
-    expect.set_options(timeout=15_000)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -80,9 +80,13 @@ def test_a_delete_that_comes_while_provisioning_cancels_and_tells_heroku_nothing
     stack.kill_part("worker")
     identity = str(uuid.uuid4())
     try:
-        assert stack.partner("kafkacluster", "POST", "", {"uuid": identity, "plan": "free"}).status_code == 202
+        assert (
+            stack.partner("kafkacluster", "POST", "", {"uuid": identity, "plan": "free"}).status_code == 202
+        )
         assert stack.partner("kafkacluster", "DELETE", f"/{identity}").status_code == 204
-        assert stack.partner("kafkacluster", "POST", "", {"uuid": identity, "plan": "free"}).status_code == 410
+        assert (
+            stack.partner("kafkacluster", "POST", "", {"uuid": identity, "plan": "free"}).status_code == 410
+        )
     finally:
         stack.start_part("worker")
     stack.wait_for_operations()

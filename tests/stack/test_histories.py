@@ -1,6 +1,7 @@
 """Two hundred random histories of what Heroku and its customers do, with faults on every side, and what holds at rest.
 
-The faults: requests delivered twice, at once or late, answers lost or late, errors and rate limits of Heroku's API, workers and
+The faults: requests delivered twice, at once or late, answers lost or late, errors and rate limits of Heroku's
+API, workers and
 web processes killed, Redis stopped, emptied and started again. The seed is printed; `HISTORIES_SEED` repeats a run.
 """
 
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -42,11 +44,19 @@ class History:
         self._faults()
         self.app = self.stack.new_app()
         plan = self.random.choice(PLANS[self.service])
-        answer = self.stack.customer("POST", f"/apps/{self.app}/addons", {"plan": {"name": f"{self.service}:{plan}"}})
+        answer = self.stack.customer(
+            "POST", f"/apps/{self.app}/addons", {"plan": {"name": f"{self.service}:{plan}"}}
+        )
         if answer.status_code != 201:
             return
         self.addon = str(answer.json()["id"])
-        acts: list[Callable[[], None]] = [self._change_plan, self._repeat_post, self._repeat_plan, self._pause, self._faults]
+        acts: list[Callable[[], None]] = [
+            self._change_plan,
+            self._repeat_post,
+            self._repeat_plan,
+            self._pause,
+            self._faults,
+        ]
         for _ in range(self.random.randint(0, 5)):
             self.random.choice(acts)()
         if self.random.random() < 0.7:
@@ -113,7 +123,7 @@ class Chaos(threading.Thread):
         try:
             while not self.over.wait(self.random.uniform(1.5, 4)):
                 self.random.choice([self._kill_worker, self._kill_web, self._redis_away, self._flush_redis])()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told to the test by its thread
             self.error = error
 
     def _kill_worker(self) -> None:
@@ -209,7 +219,7 @@ def check(stack: Stack, resource: dict[str, Any], addon: dict[str, Any]) -> None
     ]
     collapsed = [plan for before, plan in zip([first, *told], told, strict=False) if plan != before]
     assert by_heroku == collapsed
-    for earlier, later in zip(periods, periods[1:], strict=False):
+    for earlier, later in pairwise(periods):
         assert earlier["ends_at"] == later["starts_at"]
     assert (periods[-1]["ends_at"] is not None) == gone
 
@@ -237,9 +247,11 @@ def test_a_request_for_every_service_with_one_uuid_makes_one_resource(stack: Sta
     with ThreadPoolExecutor(12) as threads:
         answers = list(
             threads.map(
-                lambda service: stack.partner(
-                    service, "POST", "", {"uuid": identity, "plan": PLANS[service][0]}
-                ).status_code,
+                lambda service: (
+                    stack.partner(
+                        service, "POST", "", {"uuid": identity, "plan": PLANS[service][0]}
+                    ).status_code
+                ),
                 list(PLANS) * 4,
             )
         )

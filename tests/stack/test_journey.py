@@ -12,7 +12,12 @@ JOURNEYS = [
         "kafkacluster",
         "free",
         "basic-0",
-        {"KAFKACLUSTER_USERNAME", "KAFKACLUSTER_PASSWORD", "KAFKACLUSTER_SASL_METHOD", "KAFKACLUSTER_BROKERS"},
+        {
+            "KAFKACLUSTER_USERNAME",
+            "KAFKACLUSTER_PASSWORD",
+            "KAFKACLUSTER_SASL_METHOD",
+            "KAFKACLUSTER_BROKERS",
+        },
     ),
     ("mobiloud", "test", "starter", {"MOBILOUD_URL"}),
 ]
@@ -32,7 +37,9 @@ def test_an_addon_is_added_changed_and_removed(
     assert names <= config.keys()
     assert all(config[name] for name in names)
 
-    changed = stack.customer("PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": f"{service}:{other_plan}"}})
+    changed = stack.customer(
+        "PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": f"{service}:{other_plan}"}}
+    )
     assert changed.status_code == 200, changed.text
     assert stack.addon(addon)["plan"] == other_plan
 
@@ -50,7 +57,9 @@ def test_an_addon_is_added_changed_and_removed(
 
 def test_an_asynchronous_provision_ends_within_three_seconds_when_nothing_is_in_the_way(stack: Stack) -> None:
     app, began = stack.new_app(), time.monotonic()
-    addon = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}}).json()["id"]
+    addon = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}}).json()[
+        "id"
+    ]
     until(lambda: stack.addon(addon)["state"] == "provisioned", seconds=10)
     # A bound against a wake-up that never comes (the sweeper would be slower), not a measurement.
     assert time.monotonic() - began < 8

@@ -13,21 +13,41 @@ RESOURCES = 48
 
 
 @pytest.fixture
-def kills(stack: Stack, tmp_path: Path) -> Iterator[Path]:
-    """A worker that dies at every point, in place of the usual one; the folder that tells where it died."""
+def addons(stack: Stack) -> Iterator[list[str]]:
+    """Add-ons whose grants are exchanged and whose provision nobody has begun: there is no worker for it."""
     stack.kill_part("worker")
+    stack.start_part("worker", queues="grants")
+    app, added = stack.new_app(), []
+    for _ in range(RESOURCES):
+        answer = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}})
+        assert answer.status_code == 201, answer.text
+        added.append(answer.json()["id"])
+    until(
+        lambda: not stack.rows("SELECT id FROM provisioning_platformaccess WHERE state = 'waiting'"),
+        every=0.5,
+    )
+    stack.kill_part("worker")
+    yield added
+    stack.kill_part("worker")
+    stack.start_part("worker")
+
+
+@pytest.fixture
+def kills(stack: Stack, addons: list[str], tmp_path: Path) -> Path:
+    """A worker that dies at every point; the folder that tells where it died."""
+    first = stack.rows(
+        "SELECT min(id) AS n FROM provisioning_operation WHERE state IN ('pending', 'running')"
+    )
     stack.start_part(
         "worker",
         celery_app="tests.support.killing_worker",
         environment={
             "KILLS_FOLDER": str(tmp_path),
-            "KILLS_AFTER": str(stack.rows("SELECT coalesce(max(id), 0) AS n FROM provisioning_operation")[0]["n"]),
+            "KILLS_AFTER": str(first[0]["n"] - 1),
             "KILLS_KINDS": "provision,rotation,revocation,plan_change,deprovision",
         },
     )
-    yield tmp_path
-    stack.kill_part("worker")
-    stack.start_part("worker")
+    return tmp_path
 
 
 def was_killed_everywhere(kills: Path, kind: str) -> None:
@@ -35,23 +55,27 @@ def was_killed_everywhere(kills: Path, kind: str) -> None:
     totals = [int(path.name.rpartition("-")[2]) for path in kills.glob(f"{kind}-total-*")]
     assert totals, f"no {kind} ran to its end undisturbed: RESOURCES is too small"
     died_at = {int(path.name.rpartition("-")[2]) for path in kills.glob(f"{kind}-[0-9]*")}
-    assert died_at >= set(range(1, max(totals) + 1)), f"{kind}: not killed at every one of {max(totals)} points"
+    assert died_at >= set(range(1, max(totals) + 1)), (
+        f"{kind}: not killed at every one of {max(totals)} points"
+    )
 
 
-def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(stack: Stack, kills: Path) -> None:
-    app = stack.new_app()
-    before = {row["id"] for row in stack.rows("SELECT id FROM provisioning_operation")}
-    assert not stack.active_operations()
-    addons = []
-    for _ in range(RESOURCES):
-        answer = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}})
-        assert answer.status_code == 201, answer.text
-        addons.append(answer.json()["id"])
-
+def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(
+    stack: Stack, addons: list[str], kills: Path
+) -> None:
+    app = stack.addon(addons[0])["app"]
+    before = {
+        row["id"] for row in stack.rows("SELECT id FROM provisioning_operation WHERE finished_at IS NOT NULL")
+    }
     until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=120, every=1)
     stack.wait_for_operations()
     for addon in addons:
-        assert stack.addon(addon)["actions"] == {"provision": 1, "deprovision": 0, "repeated": 0, "refused": 0}
+        assert stack.addon(addon)["actions"] == {
+            "provision": 1,
+            "deprovision": 0,
+            "repeated": 0,
+            "refused": 0,
+        }
     assert_one_credential_each(stack, addons)
 
     stack.rotate(addons)
@@ -66,11 +90,17 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(stack: 
     assert mechanisms == [{"kind": "SCRAM-SHA-256"}]
     # Sent once at the provision and once at the rotation: each time more would have restarted the app.
     for addon in addons:
-        sent = [e for e in stack.events(addon) if e["kind"] == "partner" and e["detail"]["call"] == "config_update"]
+        sent = [
+            e
+            for e in stack.events(addon)
+            if e["kind"] == "partner" and e["detail"]["call"] == "config_update"
+        ]
         assert len(sent) == 2, sent
 
     for addon in addons:
-        answer = stack.customer("PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "kafkacluster:starter"}})
+        answer = stack.customer(
+            "PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "kafkacluster:starter"}}
+        )
         assert answer.status_code == 200, answer.text
     stack.wait_for_operations()
 
@@ -79,7 +109,9 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(stack: 
     for addon in addons:
         assert stack.customer("DELETE", f"/apps/{app}/addons/{addon}").status_code == 200
     stack.wait_for_operations()
-    states = stack.rows("SELECT DISTINCT state FROM provisioning_resource WHERE uuid = ANY(%s::uuid[])", addons)
+    states = stack.rows(
+        "SELECT DISTINCT state FROM provisioning_resource WHERE uuid = ANY(%s::uuid[])", addons
+    )
     assert states == [{"state": "deprovisioned"}]
     assert not stack.rows(
         "SELECT c.id FROM provisioning_credential c JOIN provisioning_resource r ON r.id = c.resource_id "
@@ -125,6 +157,8 @@ def test_a_worker_killed_with_all_of_its_processes_loses_nothing(stack: Stack) -
             stack.kill_part("worker")
             time.sleep(0.2)
             stack.start_part("worker")
-    until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=60, every=0.5)
+    until(
+        lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=60, every=0.5
+    )
     assert {stack.addon(addon)["actions"]["provision"] for addon in addons} == {1}
     assert {stack.addon(addon)["actions"]["repeated"] for addon in addons} == {0}

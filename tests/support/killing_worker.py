@@ -1,10 +1,10 @@
 """A Celery application whose worker dies, as by `kill -9`, at a chosen point of each operation's first run.
 
-The points are where an operation has just done something to the outside: after every SQL statement, every commit and every
-HTTP call. Between two of them nothing outside changes, so these are all the states a death can leave. The n-th operation of
-its kind after the one numbered KILLS_AFTER dies at the n-th point, so a test that starts enough operations has each
-point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>` for a kill, `<kind>-total-<m>` for the
-number of points a run had that was not killed.
+The points are where an operation has just done something to the outside: after every SQL statement, every
+commit and every HTTP call. Between two of them nothing outside changes, so these are all the states a death can
+leave. The n-th operation of its kind after the one numbered KILLS_AFTER dies at the n-th point, so a test that
+starts enough operations has each point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>`
+for a kill, `<kind>-total-<m>` for the number of points a run had that was not killed.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 import requests
 from celery.signals import worker_process_init
 from django.db import connection
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from addon.celery import app
 
@@ -51,30 +51,37 @@ class Points:
         return counted
 
 
-@worker_process_init.connect
 def arm(**_: object) -> None:
     """In each worker process: let `operations.run` count its points."""
     from provisioning import operations
     from provisioning.models import Operation
 
-    run, send, commit = operations.run, requests.Session.send, BaseDatabaseWrapper._commit
+    run, send = operations.run, requests.Session.send
+    commit = getattr(DatabaseWrapper, "_commit")  # noqa: B009 - not in the published types
 
     def run_and_die(operation_id: int) -> None:
         operation = Operation.objects.get(pk=operation_id)
         target = 1 + Operation.objects.filter(kind=operation.kind, pk__gt=AFTER, pk__lt=operation_id).count()
-        if operation.kind not in KINDS or operation.finished_at or (FOLDER / f"{operation.kind}-{target}").exists():
+        if (
+            operation.kind not in KINDS
+            or operation.finished_at
+            or (FOLDER / f"{operation.kind}-{target}").exists()
+        ):
             run(operation_id)
             return
         points = Points(operation.kind, target)
         with connection.execute_wrapper(lambda execute, *args: points.around(execute)(*args)):
-            requests.Session.send = points.around(send)  # type: ignore[method-assign]
-            BaseDatabaseWrapper._commit = points.around(commit)  # type: ignore[method-assign]
+            setattr(requests.Session, "send", points.around(send))  # noqa: B010
+            setattr(DatabaseWrapper, "_commit", points.around(commit))  # noqa: B010
             try:
                 run(operation_id)
             finally:
-                requests.Session.send = send  # type: ignore[method-assign]
-                BaseDatabaseWrapper._commit = commit  # type: ignore[method-assign]
+                setattr(requests.Session, "send", send)  # noqa: B010
+                setattr(DatabaseWrapper, "_commit", commit)  # noqa: B010
         if Operation.objects.get(pk=operation_id).state == "succeeded":
             (FOLDER / f"{operation.kind}-total-{points.count}").touch()
 
-    operations.run = run_and_die
+    setattr(operations, "run", run_and_die)  # noqa: B010
+
+
+worker_process_init.connect(arm)

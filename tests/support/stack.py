@@ -1,4 +1,4 @@
-"""The whole provider as processes of its own, with a stand-in Heroku before it, for tests that take parts of it away."""
+"""The whole provider as processes, with a stand-in Heroku before it, for tests that take parts of it away."""
 
 import json
 import os
@@ -69,7 +69,7 @@ class Stack:
             "HEROKU_API_URL": self.sandbox_url,
             "HEROKU_ID_URL": self.sandbox_url,
             "HEROKU_DASHBOARD_URL": self.sandbox_url,
-            "OPERATION_LEASE_SECONDS": "4",
+            "OPERATION_LEASE_SECONDS": "6",
             "SWEEP_INTERVAL_SECONDS": "0.5",
             "CREDENTIAL_OVERLAP_SECONDS": "5",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
@@ -97,7 +97,9 @@ class Stack:
     def rotate(self, uuids: list[str], *, revoke_now: bool = False) -> None:
         """Start a rotation for each of these resources, as the command does, in one process."""
         lines = "import sys, django; django.setup()\n"
-        lines += "from provisioning.models import Resource\nfrom provisioning.rotation import rotate_credentials\n"
+        lines += (
+            "from provisioning.models import Resource\nfrom provisioning.rotation import rotate_credentials\n"
+        )
         lines += "from provisioning.wakeups import flush\n"
         lines += "for row in Resource.objects.filter(uuid__in=sys.argv[1:]).values_list('pk', flat=True):\n"
         lines += f"    rotate_credentials(row, requested_by='test', revoke_now={revoke_now})\n"
@@ -122,42 +124,35 @@ class Stack:
         until(lambda: self._answers(f"{self.sandbox_url}/sandbox/health"))
 
     def start_part(
-        self, name: str, *, celery_app: str = "addon.celery", environment: dict[str, str] | None = None
+        self,
+        name: str,
+        *,
+        celery_app: str = "addon.celery",
+        queues: str = QUEUES,
+        environment: dict[str, str] | None = None,
     ) -> None:
-        """Start one of sandbox, web, worker, beat."""
-        python, celery = sys.executable, [sys.executable, "-m", "celery", "--app", celery_app, "--quiet"]
-        argv, level = {
-            "sandbox": (
-                [python, "-m", "sandbox", "serve", "--host", "127.0.0.1", "--port", str(self.sandbox_port)]
-                + ["--data", str(self.folder / "sandbox"), "--services", str(self.services_file)],
-                DOORS,
-            ),
-            "web": (
-                [python, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--workers", "2"]
-                + ["--bind", f"127.0.0.1:{self.web_port}", "--graceful-timeout", "3", "addon.asgi:application"],
-                DOORS,
-            ),
-            "worker": (
-                [*celery, "worker", "--queues", QUEUES, "--concurrency", "2"]
-                + ["--without-mingle", "--without-gossip", "--hostname", f"{uuid.uuid4().hex[:8]}@localhost"],
-                WORKERS,
-            ),
-            "beat": (
-                [*celery, "beat", "--schedule", str(self.folder / "beat-schedule"), "--pidfile", ""],
-                DOORS,
-            ),
-        }[name]
+        """Start one of sandbox, web, worker, beat; the last three arguments are the worker's."""
+        host, celery = "127.0.0.1", f"celery --app {celery_app} --quiet"
+        commands = {
+            "sandbox": f"sandbox serve --host {host} --port {self.sandbox_port} --data {self.folder}/sandbox"
+            f" --services {self.services_file}",
+            "web": f"gunicorn --config gunicorn.conf.py --workers 2 --bind {host}:{self.web_port}"
+            " --graceful-timeout 3 addon.asgi:application",
+            "worker": f"{celery} worker --queues {queues} --concurrency 2 --without-mingle --without-gossip"
+            f" --hostname {uuid.uuid4().hex[:8]}@localhost",
+            "beat": f"{celery} beat --schedule {self.folder}/beat-schedule --pidfile=",
+        }
         program = Program(
             name=name,
-            argv=argv,
+            argv=[sys.executable, "-m", *commands[name].split()],
             environment={**self.environment, **(environment or {})},
             folder=PROJECT,
             log=self.folder / f"{name}-{time.monotonic_ns()}.log",
-            level=level,
+            level=WORKERS if name == "worker" else DOORS,
             stop_seconds=5,
         )
         with self._lock:
-            self._how[name] = {"celery_app": celery_app, "environment": environment}
+            self._how[name] = {"celery_app": celery_app, "queues": queues, "environment": environment}
             self._running[name] = RunningProgram(program, watcher=self.watcher)
 
     def restart_crashed(self) -> None:
@@ -215,13 +210,14 @@ class Stack:
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of a query on the provider's database."""
         with psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True) as connection:
-            return connection.execute(sql, values).fetchall()  # type: ignore[call-overload]
+            return connection.execute(sql, values).fetchall()
 
     def active_operations(self) -> list[dict[str, Any]]:
         """Operations that have not ended, with what keeps them."""
         return self.rows(
-            "SELECT o.id, o.kind, o.state, o.step, o.attempt, o.last_error, r.service, r.uuid FROM provisioning_operation o "
-            "JOIN provisioning_resource r ON r.id = o.resource_id WHERE o.state IN ('pending', 'running')"
+            "SELECT o.id, o.kind, o.state, o.step, o.attempt, o.last_error, r.service, r.uuid "
+            "FROM provisioning_operation o JOIN provisioning_resource r ON r.id = o.resource_id "
+            "WHERE o.state IN ('pending', 'running')"
         )
 
     def wait_for_operations(self, *, seconds: float = 120.0) -> None:
@@ -240,7 +236,9 @@ class Stack:
         """Wait until nothing is in progress: no operation, no grant, no deletion that the sandbox still owes."""
 
         def busy() -> list[Any]:
-            waiting = self.rows("SELECT id, last_error FROM provisioning_platformaccess WHERE state = 'waiting'")
+            waiting = self.rows(
+                "SELECT id, last_error FROM provisioning_platformaccess WHERE state = 'waiting'"
+            )
             retiring = self.rows("SELECT id FROM provisioning_credential WHERE state = 'retiring'")
             owed = [a["id"] for a in self.addons() if a["delete_pending"] or a["state"] == "provisioning"]
             return [*self.active_operations(), *waiting, *retiring, *owed]
@@ -258,7 +256,10 @@ class Stack:
             method,
             self.sandbox_url + path,
             json=body,
-            headers={"Accept": "application/vnd.heroku+json; version=3", "Authorization": "Bearer customer-key"},
+            headers={
+                "Accept": "application/vnd.heroku+json; version=3",
+                "Authorization": "Bearer customer-key",
+            },
             timeout=60,
         )
 
@@ -288,18 +289,22 @@ class Stack:
 
     def addons(self) -> list[dict[str, Any]]:
         """Every add-on the sandbox ever had, with its counts of actions."""
-        found: list[dict[str, Any]] = requests.get(f"{self.sandbox_url}/sandbox/addons", timeout=30).json()["addons"]
+        found: list[dict[str, Any]] = requests.get(f"{self.sandbox_url}/sandbox/addons", timeout=30).json()[
+            "addons"
+        ]
         return found
 
     def addon(self, identity: str) -> dict[str, Any]:
         """One of them."""
-        found: dict[str, Any] = requests.get(f"{self.sandbox_url}/sandbox/addons/{identity}", timeout=30).json()
+        found: dict[str, Any] = requests.get(
+            f"{self.sandbox_url}/sandbox/addons/{identity}", timeout=30
+        ).json()
         return found
 
     def events(self, addon: str) -> list[dict[str, Any]]:
         """What the sandbox recorded about an add-on, oldest first."""
         found: list[dict[str, Any]] = requests.get(
-            f"{self.sandbox_url}/sandbox/events", params={"addon": addon, "limit": 5000}, timeout=30
+            f"{self.sandbox_url}/sandbox/events", params={"addon": addon, "limit": "5000"}, timeout=30
         ).json()["events"]
         return found
 
@@ -325,7 +330,7 @@ def running_stack() -> Iterator[Stack]:
     shared = os.environ["DATABASE_URL"]
     name = f"stack_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(shared, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        admin.execute(f'CREATE DATABASE "{name}"')
     with ExitStack() as cleaning:
         folder = cleaning.enter_context(server_folder())
         watcher = cleaning.enter_context(Watcher())
@@ -353,4 +358,4 @@ def running_stack() -> Iterator[Stack]:
                 keeper.join()
             stack.stop()
             with psycopg.connect(shared, autocommit=True) as admin:
-                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -6,23 +6,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('provisioning', '0001_initial'),
+        ("provisioning", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Tenant',
+            name="Tenant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('username', models.CharField(max_length=40, unique=True)),
-                ('prefix', models.CharField(help_text='Begins every topic and group; ends in a dot.', max_length=40, unique=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('resource', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='kafka_tenant', to='provisioning.resource')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("username", models.CharField(max_length=40, unique=True)),
+                (
+                    "prefix",
+                    models.CharField(
+                        help_text="Begins every topic and group; ends in a dot.", max_length=40, unique=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "resource",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="kafka_tenant",
+                        to="provisioning.resource",
+                    ),
+                ),
             ],
         ),
     ]

@@ -21,7 +21,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
         parser.add_argument("--fix", action="store_true", help="Mend what is safe to mend.")
-        parser.add_argument("--service", choices=sorted(all_services()), help="Only this service's resources.")
+        parser.add_argument(
+            "--service", choices=sorted(all_services()), help="Only this service's resources."
+        )
         parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
     def handle(self, *args: Any, fix: bool, service: str | None, json: bool, **options: Any) -> None:

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
         parser.add_argument("uuid", type=uuid.UUID, help="Heroku's uuid of the add-on.")
-        parser.add_argument("--revoke-now", action="store_true", help="End the former credentials at once (a leak).")
+        parser.add_argument(
+            "--revoke-now", action="store_true", help="End the former credentials at once (a leak)."
+        )
 
     def handle(self, *args: Any, uuid: uuid.UUID, revoke_now: bool, **options: Any) -> None:
         """Start it and name the operation."""
@@ -28,7 +30,9 @@ class Command(BaseCommand):
         if resource is None:
             raise CommandError(f"there is no resource {uuid}")
         try:
-            operation = rotate_credentials(resource.pk, requested_by="operator (command)", revoke_now=revoke_now)
+            operation = rotate_credentials(
+                resource.pk, requested_by="operator (command)", revoke_now=revoke_now
+            )
         except Refusal as refusal:
             raise CommandError(refusal.message) from None
         self.stdout.write(f"operation {operation.pk} started")
