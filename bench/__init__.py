@@ -1,0 +1,1 @@
+"""Measurements of this provider on this machine; nothing here is part of the product."""
