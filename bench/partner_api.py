@@ -1,8 +1,8 @@
 """How fast Heroku's calls are answered on this machine: `make bench`.
 
 Starts a Postgres (durable, as in production), a Redis and gunicorn as the Procfile does, all of its own, and removes
-them at the end. Each kind of call is measured at concurrency 1 and 50 right after a bare view of the same stack that inserts
-one row: on a machine that does other things too, the ratio of the two says more than the absolute numbers.
+them at the end. Each kind of call is measured at concurrency 1 and 50 right after a bare view of the same stack that
+inserts one row: on a machine that does other things too, the ratio of the two says more than the absolute numbers.
 """
 
 import base64

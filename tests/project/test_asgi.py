@@ -15,7 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
 from addon import asgi
-from addon.urls import handler404, handler500, urlpatterns as project_urls
+from addon.urls import handler404, handler500
+from addon.urls import urlpatterns as project_urls
 from provisioning.models import Resource
 from tests.support.partner import Partner, provision_body
 
@@ -140,7 +141,9 @@ async def call(
 
 
 def test_a_request_arrives_whole_and_is_answered_in_one_piece() -> None:
-    answer = asyncio.run(call("POST", "/v1/echo?a=1&b=%C3%A9", b"hello ", b"w\xc3\xb6rld", headers={"X-Some": "thing"}))
+    answer = asyncio.run(
+        call("POST", "/v1/echo?a=1&b=%C3%A9", b"hello ", b"w\xc3\xb6rld", headers={"X-Some": "thing"})
+    )
     assert answer.status == 200
     assert answer.json["body"] == "hello wörld"
     assert answer.json["query"] == {"a": "1", "b": "é"}
@@ -203,7 +206,7 @@ def test_an_unknown_host_is_refused() -> None:
 
 
 def test_requests_are_served_at_the_same_time() -> None:
-    async def both() -> list[Answer]:
+    async def both() -> tuple[Answer, Answer]:
         return await asyncio.gather(call("GET", "/v1/meet"), call("GET", "/v1/meet"))
 
     assert [answer.body for answer in asyncio.run(both())] == [b"met", b"met"]
@@ -226,7 +229,9 @@ def test_heroku_s_calls_pass_through_it(inference: Partner) -> None:
 
     async def life() -> list[int]:
         raw = json.dumps(body).encode()
-        posts = await asyncio.gather(*[call("POST", "/heroku/resources", raw, headers=headers) for _ in range(12)])
+        posts = await asyncio.gather(
+            *[call("POST", "/heroku/resources", raw, headers=headers) for _ in range(12)]
+        )
         chunked = await call("POST", "/heroku/resources", raw[:20], raw[20:], headers=headers, length=False)
         gone = await call("DELETE", f"/heroku/resources/{body['uuid']}", headers=headers)
         assert gone.body == b""
@@ -248,6 +253,9 @@ def test_the_server_s_lifespan_is_answered(monkeypatch: pytest.MonkeyPatch) -> N
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(asgi.application({"type": "lifespan"}, receive, send))  # type: ignore[arg-type,typeddict-item]
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    asyncio.run(asgi.application({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
     assert ended == [True]

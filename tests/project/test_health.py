@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -63,7 +63,7 @@ def test_without_postgres_it_is_unavailable(db: None) -> None:
         raise DatabaseError("password=planted")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(health.connection, "cursor", broken)
+        patch.setattr(connection, "cursor", broken)
         answer = get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     assert "planted" not in answer.content.decode()
@@ -90,7 +90,10 @@ def metrics() -> dict[tuple[str, str], float]:
     answer = get("/metrics")
     assert answer.status_code == 200
     return {
-        (sample.name, ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        (
+            sample.name,
+            ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items())),
+        ): sample.value
         for family in text_string_to_metric_families(answer.content.decode())
         for sample in family.samples
     }
@@ -132,8 +135,16 @@ def test_metrics_are_for_this_machine_without_a_token(db: None, settings: Settin
 
 @pytest.mark.parametrize(
     ("header", "status"),
-    [("Bearer right-token", 200), ("Bearer wrong", 404), ("right-token", 404), ("", 404), ("Bearer räight", 404)],
+    [
+        ("Bearer right-token", 200),
+        ("Bearer wrong", 404),
+        ("right-token", 404),
+        ("", 404),
+        ("Bearer räight", 404),
+    ],
 )
-def test_metrics_are_for_the_bearer_of_the_token(db: None, settings: Settings, header: str, status: int) -> None:
+def test_metrics_are_for_the_bearer_of_the_token(
+    db: None, settings: Settings, header: str, status: int
+) -> None:
     settings.METRICS_TOKEN = "right-token"
     assert get("/metrics", Authorization=header).status_code == status

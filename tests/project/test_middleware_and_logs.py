@@ -104,7 +104,9 @@ def test_a_log_line_is_json_with_a_static_event_and_the_bound_ids(written: io.St
     structlog.contextvars.clear_contextvars()
     [line] = lines(written)
     assert line["timestamp"].endswith("Z")
-    assert {name: line[name] for name in ("event", "resource", "number", "correlation_id", "level", "logger")} == {
+    assert {
+        name: line[name] for name in ("event", "resource", "number", "correlation_id", "level", "logger")
+    } == {
         "event": "thing.happened",
         "resource": "r-1",
         "number": 3,
@@ -141,15 +143,25 @@ def start(**changes: str | None) -> subprocess.CompletedProcess[str]:
         if value is None:
             environment.pop(name, None)
     return subprocess.run(
-        [sys.executable, "-c", ENVIRONMENT], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", ENVIRONMENT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "SEALING_KEYS", "PEPPERS", "DATABASE_URL", "INFERENCE_PASSWORDS"])
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "SEALING_KEYS", "PEPPERS", "DATABASE_URL", "INFERENCE_PASSWORDS"]
+)
 def test_a_missing_secret_stops_the_start_and_is_named(name: str) -> None:
     ended = start(**{name: None})
     assert ended.returncode != 0
-    assert name.lower() in ended.stderr.lower() or name.lower().removeprefix("inference_") in ended.stderr.lower()
+    assert (
+        name.lower() in ended.stderr.lower()
+        or name.lower().removeprefix("inference_") in ended.stderr.lower()
+    )
 
 
 def test_an_unfit_value_stops_the_start_without_showing_values() -> None:

@@ -97,7 +97,9 @@ def written() -> Iterator[io.StringIO]:
     """What the process writes as its log, in the form it writes it, from DEBUG on."""
     root = logging.getLogger()
     formatter = next(
-        handler.formatter for handler in root.handlers if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
+        handler.formatter
+        for handler in root.handlers
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
     )
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -168,7 +170,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 def outside(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every attempt to reach something else than Postgres from this thread on."""
     reached: list[object] = []
-    postgres = int(django_settings.DATABASES["default"]["PORT"])
+    postgres = int(str(django_settings.DATABASES["default"]["PORT"]))
     original = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:

@@ -197,9 +197,7 @@ def test_every_client_secret_is_tried(waiting: Resource, heroku: FakeHeroku, set
     assert [call.form["client_secret"] for call in heroku.calls] == ["new-secret", "former-secret"]
 
 
-def test_a_result_that_comes_after_the_end_is_not_kept(
-    waiting: Resource, heroku: FakeHeroku
-) -> None:
+def test_a_result_that_comes_after_the_end_is_not_kept(waiting: Resource, heroku: FakeHeroku) -> None:
     original = access._ask_for_tokens
 
     def asked(held: PlatformAccess, **form: str) -> dict[str, Any]:
@@ -286,8 +284,7 @@ def test_workers_at_once_refresh_a_token_once(granted: Resource, heroku: FakeHer
         while True:
             try:
                 return access.usable_token(granted)
-            except Wait as wait:
-                assert wait.seconds <= 1
+            except Wait:
                 time.sleep(0.05)
 
     assert len(set(at_once([token] * 8))) == 1

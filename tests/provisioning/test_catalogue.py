@@ -134,7 +134,10 @@ def test_every_plan_of_a_file_is_for_sale(service: AddonService) -> None:
 
 
 def test_the_published_plans_and_prices_are_those_of_the_documents() -> None:
-    prices = {slug: {plan.slug: plan.price_cents for plan in service.plans} for slug, service in all_services().items()}
+    prices = {
+        slug: {plan.slug: plan.price_cents for plan in service.plans}
+        for slug, service in all_services().items()
+    }
     assert set(prices["inference"]) == {
         "nova-lite",
         "nova-pro",

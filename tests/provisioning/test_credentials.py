@@ -69,7 +69,9 @@ def test_any_mistyped_character_is_noticed_without_a_look_up() -> None:
         assert credentials.key_public_id(key[:position] + other + key[position + 1 :], prefix="inf-") is None
 
 
-@pytest.mark.parametrize("text", ["", "inf-", "x" * 52, "inf-" + "0" * 48, "inf-" + "é" * 48, "INF-" + "0" * 48])
+@pytest.mark.parametrize(
+    "text", ["", "inf-", "x" * 52, "inf-" + "0" * 48, "inf-" + "é" * 48, "INF-" + "0" * 48]
+)
 def test_what_is_no_key_has_no_public_part(text: str) -> None:
     assert credentials.key_public_id(text, prefix="inf-") is None
 
@@ -100,7 +102,7 @@ def test_the_digest_is_compared_in_constant_time(
         return original(a, b)
 
     public_id = key[4:16]
-    monkeypatch.setattr(credentials.hmac, "compare_digest", watching)
+    monkeypatch.setattr(hmac, "compare_digest", watching)
     credentials.find_credential("wrong", public_id=public_id)
     assert [(len(a), len(b)) for a, b in compared] == [(32, 32)]
 

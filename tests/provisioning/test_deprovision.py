@@ -16,7 +16,9 @@ from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, provision_body, row_counts, run_operations
 
 
-def test_the_credentials_are_dead_and_the_secrets_destroyed_when_it_is_answered(ready: Any, partner: Partner) -> None:
+def test_the_credentials_are_dead_and_the_secrets_destroyed_when_it_is_answered(
+    ready: Any, partner: Partner
+) -> None:
     resource = ready(partner.slug)
     assert partner.delete(resource.uuid).status_code == 204
     resource.refresh_from_db()
@@ -109,7 +111,9 @@ def test_a_removal_between_any_two_steps_removes_what_they_made(
     assert not heroku.seen("POST", ".*/actions/.*")
 
 
-def test_a_worker_that_is_still_in_a_cancelled_step_finishes_nothing(kafka: Partner, heroku: FakeHeroku) -> None:
+def test_a_worker_that_is_still_in_a_cancelled_step_finishes_nothing(
+    kafka: Partner, heroku: FakeHeroku
+) -> None:
     """The removal arrives while the worker waits for Heroku's answer."""
     resource = kafka.provisioned()
     heroku.know(resource.uuid, plan="kafkacluster:free", state="provisioning")
@@ -131,9 +135,9 @@ def test_every_kind_of_operation_under_way_is_cancelled(ready: Any, inference: P
     inference.delete(resource.uuid)
     rotation.refresh_from_db()
     assert rotation.state == "cancelled"
-    assert list(Operation.objects.filter(resource=resource, state="pending").values_list("kind", flat=True)) == [
-        "deprovision"
-    ]
+    assert list(
+        Operation.objects.filter(resource=resource, state="pending").values_list("kind", flat=True)
+    ) == ["deprovision"]
 
 
 def test_a_failed_resource_is_removed_when_heroku_asks_for_it(kafka: Partner, heroku: FakeHeroku) -> None:
@@ -175,7 +179,9 @@ def test_a_late_step_cannot_issue_a_credential_to_an_ended_resource(inference: P
     assert not Credential.objects.filter(resource=resource).exclude(state="revoked").exists()
 
 
-def test_a_removed_resource_of_one_service_is_not_found_by_another(inference: Partner, kafka: Partner) -> None:
+def test_a_removed_resource_of_one_service_is_not_found_by_another(
+    inference: Partner, kafka: Partner
+) -> None:
     unknown = uuid.uuid4()
     inference.delete(unknown)
     before = row_counts()

@@ -130,5 +130,7 @@ def test_the_registration_tells_all_that_a_partner_enters_in_the_portal() -> Non
         assert entry["manifest"]["api"]["password"] == secrets.passwords[0]
         assert entry["oauth_client_secret"] == secrets.oauth_client_secrets[0]
         assert [plan["name"] for plan in entry["plans"]] == [plan.slug for plan in service.plans]
-        assert [plan["price"]["cents"] for plan in entry["plans"]] == [plan.price_cents for plan in service.plans]
+        assert [plan["price"]["cents"] for plan in entry["plans"]] == [
+            plan.price_cents for plan in service.plans
+        ]
         assert sum(plan["default"] for plan in entry["plans"]) == 1

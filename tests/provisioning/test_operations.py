@@ -39,7 +39,8 @@ class Script:
         def step(name: str) -> Step:
             def run(operation: Operation) -> None:
                 self.ran.append(name)
-                self.does.get(name, lambda _: None)(operation)
+                if name in self.does:
+                    self.does[name](operation)
 
             return Step(name, run)
 
@@ -132,7 +133,9 @@ def test_an_unexpected_exception_is_a_fault_with_a_trace_in_the_log(
     assert run_now(operation).state == "succeeded"
 
 
-def test_a_wait_is_no_failed_try(resource: Resource, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wait_is_no_failed_try(
+    resource: Resource, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
     script.raises("first", *[Wait("nothing yet", seconds=5)] * 3)
     operation = start(resource)
     for _ in range(3):
@@ -151,7 +154,9 @@ def test_before_its_time_an_operation_is_not_run(resource: Resource, script: Scr
     assert script.ran == ["first"]
 
 
-def test_an_unrecoverable_error_ends_the_operation_with_its_message(resource: Resource, script: Script) -> None:
+def test_an_unrecoverable_error_ends_the_operation_with_its_message(
+    resource: Resource, script: Script
+) -> None:
     script.raises("second", Unrecoverable("refused for ever", message="Please contact support."))
     operation = start(resource)
     operations.run(operation.pk)
@@ -185,7 +190,9 @@ def test_the_time_between_tries_doubles_up_to_five_minutes_with_jitter() -> None
         assert max(drawn) - min(drawn) > longest / 5
 
 
-def test_each_failed_try_waits_longer_and_a_finished_step_begins_anew(resource: Resource, script: Script) -> None:
+def test_each_failed_try_waits_longer_and_a_finished_step_begins_anew(
+    resource: Resource, script: Script
+) -> None:
     script.raises("first", *[Fault("x")] * 8)
     script.raises("second", Fault("y"))
     operation = start(resource)
@@ -249,7 +256,9 @@ def test_a_lease_that_runs_keeps_others_away(resource: Resource, script: Script)
     assert script.ran == []
 
 
-def test_a_worker_whose_lease_was_taken_over_stops_before_its_next_step(resource: Resource, script: Script) -> None:
+def test_a_worker_whose_lease_was_taken_over_stops_before_its_next_step(
+    resource: Resource, script: Script
+) -> None:
     other = uuid.uuid4()
 
     def taken_over(operation: Operation) -> None:
@@ -277,7 +286,9 @@ def test_a_worker_whose_lease_was_taken_over_writes_no_outcome(resource: Resourc
         run_now(operation)
         operation = again(operation)
         assert (operation.state, operation.lease_token, operation.last_error) == ("running", other, ""), error
-        Operation.objects.filter(pk=operation.pk).update(state="pending", lease_token=None, lease_until=None, step="")
+        Operation.objects.filter(pk=operation.pk).update(
+            state="pending", lease_token=None, lease_until=None, step=""
+        )
 
 
 def test_each_step_renews_the_lease(resource: Resource, script: Script) -> None:
@@ -296,7 +307,9 @@ def test_each_step_renews_the_lease(resource: Resource, script: Script) -> None:
     assert seen[0] > 50
 
 
-def test_operations_of_a_resource_run_in_the_order_they_were_asked_for(resource: Resource, script: Script) -> None:
+def test_operations_of_a_resource_run_in_the_order_they_were_asked_for(
+    resource: Resource, script: Script
+) -> None:
     first = start(resource, OperationKind.ROTATION)
     second = start(resource, OperationKind.CONFIG_PUSH)
     operations.run(second.pk)
@@ -360,7 +373,9 @@ def test_a_cancelled_operation_whose_worker_died_holds_the_removal_back_until_th
 def test_of_many_workers_that_claim_at_once_one_gets_the_lease(plans: None) -> None:
     plan = Plan.objects.get(service="inference", slug="nova-lite")
     for _ in range(5):
-        resource = Resource.objects.create(uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned")
+        resource = Resource.objects.create(
+            uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned"
+        )
         operation = start(resource)
         claimed = at_once([lambda pk=operation.pk: operations.claim(pk)] * 8)  # type: ignore[misc]
         assert len([one for one in claimed if one]) == 1
@@ -370,7 +385,9 @@ def test_of_many_workers_that_claim_at_once_one_gets_the_lease(plans: None) -> N
 def test_two_operations_of_a_resource_are_never_claimed_at_once(plans: None) -> None:
     plan = Plan.objects.get(service="inference", slug="nova-lite")
     for _ in range(5):
-        resource = Resource.objects.create(uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned")
+        resource = Resource.objects.create(
+            uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned"
+        )
         ids = [start(resource, OperationKind(kind)).pk for kind in ("rotation", "config_push", "revocation")]
         claimed = at_once([lambda pk=pk: operations.claim(pk) for pk in ids * 3])  # type: ignore[misc]
         assert [one.pk for one in claimed if one] == [ids[0]]
@@ -420,7 +437,9 @@ def test_a_failed_provision_leaves_a_failed_resource_and_a_clean_up_that_tells_h
     assert {"provision.failed", "resource.failed", "resource.deprovisioned"} <= set(events)
 
 
-def test_a_clean_up_tells_nothing_once_heroku_asked_for_the_removal(kafka: Partner, heroku: FakeHeroku) -> None:
+def test_a_clean_up_tells_nothing_once_heroku_asked_for_the_removal(
+    kafka: Partner, heroku: FakeHeroku
+) -> None:
     resource = kafka.provisioned()
     heroku.know(resource.uuid, plan="kafkacluster:free", state="provisioning")
     access.exchange_grant(resource.access.pk)

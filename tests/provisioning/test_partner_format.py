@@ -51,7 +51,9 @@ def test_every_accept_header_gets_the_vendor_type(inference: Partner, accept: st
 
 
 @pytest.mark.parametrize("content_type", CONTENT_TYPES)
-def test_the_body_is_read_as_json_whatever_its_content_type_says(inference: Partner, content_type: str) -> None:
+def test_the_body_is_read_as_json_whatever_its_content_type_says(
+    inference: Partner, content_type: str
+) -> None:
     body = provision_body("inference")
     assert inference.post(body, content_type=content_type).status_code == 200
     assert inference.put(body["uuid"], "nova-pro", content_type=content_type).status_code == 200
@@ -128,7 +130,9 @@ def test_optional_fields_of_any_form_are_tolerated(inference: Partner, value: An
         ("2016-03-03T18:01:31", "2016-03-03T18:01:31+00:00"),
     ],
 )
-def test_the_end_of_the_grant_is_read_with_any_offset(inference: Partner, expires_at: str, stored: str) -> None:
+def test_the_end_of_the_grant_is_read_with_any_offset(
+    inference: Partner, expires_at: str, stored: str
+) -> None:
     grant = {"code": "c0de-c0de", "type": "authorization_code", "expires_at": expires_at}
     access = inference.provisioned(oauth_grant=grant).access
     assert access.grant_expires_at is not None
@@ -137,7 +141,16 @@ def test_the_end_of_the_grant_is_read_with_any_offset(inference: Partner, expire
 
 @pytest.mark.parametrize(
     "expires_at",
-    ["tomorrow", "", None, 12, "0001-01-01T00:00:00+1400", "9999-12-31T23:59:59-1200", "2016-13-45T99:99:99Z", {}],
+    [
+        "tomorrow",
+        "",
+        None,
+        12,
+        "0001-01-01T00:00:00+1400",
+        "9999-12-31T23:59:59-1200",
+        "2016-13-45T99:99:99Z",
+        {},
+    ],
 )
 def test_an_unreadable_end_of_the_grant_counts_as_five_minutes(inference: Partner, expires_at: Any) -> None:
     resource = inference.provisioned(oauth_grant={"code": "c0de-c0de", "expires_at": expires_at})
@@ -174,7 +187,9 @@ def test_a_body_that_is_no_json_object_is_refused_and_leaves_nothing(inference: 
     assert row_counts() == before
 
 
-@pytest.mark.parametrize("value", [None, "", 17, [], {}, True, "not-a-uuid", "3f1c9a52-0b7e-4d7e-9d5b-2a8f6c41e7a"])
+@pytest.mark.parametrize(
+    "value", [None, "", 17, [], {}, True, "not-a-uuid", "3f1c9a52-0b7e-4d7e-9d5b-2a8f6c41e7a"]
+)
 def test_a_provision_without_a_uuid_is_refused(inference: Partner, value: Any) -> None:
     before = row_counts()
     answer = inference.post({**provision_body("inference"), "uuid": value})
@@ -196,7 +211,9 @@ def test_a_call_without_a_plan_is_refused(inference: Partner, value: Any) -> Non
     assert row_counts() == before
 
 
-@pytest.mark.parametrize("path", ["1", "not-a-uuid", "%00", "..", "3f1c9a52-0b7e-4d7e-9d5b-2a8f6c41e7a", "x" * 3000])
+@pytest.mark.parametrize(
+    "path", ["1", "not-a-uuid", "%00", "..", "3f1c9a52-0b7e-4d7e-9d5b-2a8f6c41e7a", "x" * 3000]
+)
 def test_a_path_that_is_no_uuid_is_not_found(inference: Partner, path: str) -> None:
     before = row_counts()
     assert inference.put(path, "nova-pro").status_code == 404
@@ -245,7 +262,17 @@ AWKWARD = {
 }
 
 
-AWKWARD_FIELDS = ["name", "region", "oauth_grant", "log_input_url", "options", "unknown", "nested", "key", "plan"]
+AWKWARD_FIELDS = [
+    "name",
+    "region",
+    "oauth_grant",
+    "log_input_url",
+    "options",
+    "unknown",
+    "nested",
+    "key",
+    "plan",
+]
 
 
 @pytest.mark.parametrize("field", AWKWARD_FIELDS)
@@ -267,7 +294,10 @@ def check_awkward_value(mobiloud: Partner, field: str, value: str) -> None:
         fields[field] = value
     members = [f'"{name}": {item}' for name, item in fields.items()]
     if field == "key":
-        members = [*members[:-1], f'{value if value.startswith(chr(34)) else chr(34) + value[:50] + chr(34)}: 1']
+        members = [
+            *members[:-1],
+            f"{value if value.startswith(chr(34)) else chr(34) + value[:50] + chr(34)}: 1",
+        ]
         members = [member for member in members if not member.startswith("[")]
     answer = mobiloud.post(("{" + ",".join(members) + "}").encode())
     assert answer.status_code in (200, 422), answer.content
@@ -279,7 +309,9 @@ def check_awkward_value(mobiloud: Partner, field: str, value: str) -> None:
         assert mobiloud.delete(resource.uuid).status_code == 204
 
 
-@pytest.mark.parametrize("error", [DatabaseError("secret-dsn"), RuntimeError("secret-text"), KeyError("secret-key")])
+@pytest.mark.parametrize(
+    "error", [DatabaseError("secret-dsn"), RuntimeError("secret-text"), KeyError("secret-key")]
+)
 def test_a_fault_of_ours_never_shows_its_text(
     inference: Partner, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -1,5 +1,6 @@
 """Plan change: accepted from the answer on, applied after it where the service needs to."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from tests.support.partner import Partner, row_counts, run_operations
 
 def periods(resource: Resource) -> list[tuple[str, bool]]:
     """The plans of a resource in order, each with whether it is open; they follow each other without a gap."""
-    rows = list(PlanPeriod.objects.filter(resource=resource).select_related("plan").order_by("starts_at", "pk"))
-    for former, later in zip(rows, rows[1:], strict=False):
+    rows = list(
+        PlanPeriod.objects.filter(resource=resource).select_related("plan").order_by("starts_at", "pk")
+    )
+    for former, later in pairwise(rows):
         assert former.ends_at == later.starts_at
     return [(row.plan.slug, row.ends_at is None) for row in rows]
 
@@ -82,8 +85,16 @@ def test_an_accepted_change_is_in_the_audit(inference: Partner) -> None:
 
 REFUSED = {
     "unknown plan": ({}, "gpt-99", "'gpt-99' is not a plan of Inference"),
-    "another kind of model": ({}, "cohere-rerank-3-5", "'nova-lite' is a chat model and 'cohere-rerank-3-5' a rerank"),
-    "not in this region": ({"region": "eu"}, "minimax-m2", "not offered in region 'eu', where this resource is"),
+    "another kind of model": (
+        {},
+        "cohere-rerank-3-5",
+        "'nova-lite' is a chat model and 'cohere-rerank-3-5' a rerank",
+    ),
+    "not in this region": (
+        {"region": "eu"},
+        "minimax-m2",
+        "not offered in region 'eu', where this resource is",
+    ),
 }
 
 
@@ -110,7 +121,10 @@ def test_a_service_may_refuse_by_what_the_resource_uses(
     monkeypatch.setattr(type(all_services()["kafkacluster"]), "check_plan_change", refuse)
     before = row_counts()
     answer = kafka.put(resource.uuid, "starter")
-    assert (answer.status_code, answer.json()["message"]) == (422, "You have 7 topics, and the plan allows 5.")
+    assert (answer.status_code, answer.json()["message"]) == (
+        422,
+        "You have 7 topics, and the plan allows 5.",
+    )
     assert row_counts() == before
 
 
@@ -163,7 +177,9 @@ def test_a_change_after_the_deprovision_is_gone(partner: Partner) -> None:
     assert row_counts()["provisioning.PlanPeriod"] == before["provisioning.PlanPeriod"]
 
 
-def test_a_fault_in_the_change_leaves_the_former_plan(inference: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_the_change_leaves_the_former_plan(
+    inference: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = inference.provisioned()
     before = row_counts()
 

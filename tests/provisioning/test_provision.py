@@ -16,7 +16,9 @@ from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, provision_body, row_counts, run_operations
 
 
-def test_a_service_that_provisions_in_the_request_answers_200_with_its_config_vars(inference: Partner) -> None:
+def test_a_service_that_provisions_in_the_request_answers_200_with_its_config_vars(
+    inference: Partner,
+) -> None:
     body = provision_body("inference")
     answer = inference.post(body)
     assert answer.status_code == 200
@@ -32,7 +34,10 @@ def test_a_service_that_provisions_afterwards_answers_202_without_config(kafka: 
     body = provision_body("kafkacluster")
     answer = kafka.post(body)
     assert answer.status_code == 202
-    assert answer.json() == {"id": body["uuid"], "message": all_services()["kafkacluster"].provisioning_message}
+    assert answer.json() == {
+        "id": body["uuid"],
+        "message": all_services()["kafkacluster"].provisioning_message,
+    }
 
 
 def test_an_in_request_resource_is_whole_when_it_is_seen(inference: Partner) -> None:
@@ -49,7 +54,11 @@ def test_a_provision_writes_what_billing_and_operators_need(partner: Partner) ->
     resource = partner.provisioned(region="amazon-web-services::eu-west-1", name="acme-cubic-1")
     assert resource.plan
     period = resource.plan_periods.get()
-    assert (period.plan, period.price_cents, period.ends_at) == (resource.plan, resource.plan.price_cents, None)
+    assert (period.plan, period.price_cents, period.ends_at) == (
+        resource.plan,
+        resource.plan.price_cents,
+        None,
+    )
     assert abs(period.starts_at - timezone.now()) < timedelta(seconds=30)
     assert (resource.region, resource.name, resource.service) == ("eu", "acme-cubic-1", partner.slug)
     first = resource.audit_events.last()
@@ -107,9 +116,7 @@ def test_a_repeat_is_answered_as_the_first_time(partner: Partner) -> None:
     assert row_counts() == before
 
 
-def test_a_repeat_after_the_work_is_done_gets_the_config_vars(
-    kafka: Partner, heroku: FakeHeroku
-) -> None:
+def test_a_repeat_after_the_work_is_done_gets_the_config_vars(kafka: Partner, heroku: FakeHeroku) -> None:
     body = provision_body("kafkacluster")
     assert kafka.post(body).status_code == 202
     resource = Resource.objects.get(uuid=body["uuid"])
@@ -206,15 +213,43 @@ def test_a_failed_provision_is_refused_with_what_to_do(kafka: Partner, heroku: F
 
 
 REFUSED = {
-    "unknown plan": ("inference", {"plan": "gpt-99"}, "'gpt-99' is not a plan of Inference. Choose one of: nova-lite,"),
+    "unknown plan": (
+        "inference",
+        {"plan": "gpt-99"},
+        "'gpt-99' is not a plan of Inference. Choose one of: nova-lite,",
+    ),
     "plan of another service": ("inference", {"plan": "basic-0"}, "'basic-0' is not a plan"),
-    "plan with the service's name": ("kafkacluster", {"plan": "kafkacluster:free"}, "is not a plan of KafkaCluster"),
-    "unknown region": ("kafkacluster", {"region": "amazon-web-services::mars-1"}, "'mars-1'. It is available in: us, eu"),
-    "region not sold": ("mobiloud", {"region": "amazon-web-services::ap-northeast-1"}, "not offered in region 'tokyo'"),
-    "region without this plan": ("inference", {"plan": "qwen3-235b", "region": "eu"}, "It is available in: us."),
-    "bad option": ("mobiloud", {"options": {"website": "javascript:alert(1)"}}, "The option 'website' has to be"),
+    "plan with the service's name": (
+        "kafkacluster",
+        {"plan": "kafkacluster:free"},
+        "is not a plan of KafkaCluster",
+    ),
+    "unknown region": (
+        "kafkacluster",
+        {"region": "amazon-web-services::mars-1"},
+        "'mars-1'. It is available in: us, eu",
+    ),
+    "region not sold": (
+        "mobiloud",
+        {"region": "amazon-web-services::ap-northeast-1"},
+        "not offered in region 'tokyo'",
+    ),
+    "region without this plan": (
+        "inference",
+        {"plan": "qwen3-235b", "region": "eu"},
+        "It is available in: us.",
+    ),
+    "bad option": (
+        "mobiloud",
+        {"options": {"website": "javascript:alert(1)"}},
+        "The option 'website' has to be",
+    ),
     "option with a password": ("mobiloud", {"options": {"website": "https://a:b@example.com"}}, "'website'"),
-    "option that is an object": ("kafkacluster", {"options": {"x": {"y": 1}}}, "The option 'x' has to be a text"),
+    "option that is an object": (
+        "kafkacluster",
+        {"options": {"x": {"y": 1}}},
+        "The option 'x' has to be a text",
+    ),
     "too many options": ("inference", {"options": {str(n): "x" for n in range(51)}}, "At most 50 options"),
     "very long option": ("inference", {"options": {"x": "y" * 2001}}, "The option 'x'"),
     "very long plan": ("inference", {"plan": "p" * 199}, f"'{'p' * 60}…' is not a plan"),
@@ -252,7 +287,9 @@ def test_a_withdrawn_plan_is_not_sold_but_kept_by_those_who_have_it(inference: P
     assert inference.put(resource.uuid, "nova-pro").status_code == 200
 
 
-def test_a_fault_in_a_service_s_step_leaves_nothing(inference: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_a_service_s_step_leaves_nothing(
+    inference: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("generator out of order")
 

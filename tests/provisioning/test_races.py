@@ -4,6 +4,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -44,7 +46,9 @@ def test_deliveries_that_differ_make_the_one_that_was_first(inference: Partner) 
     assert PlanPeriod.objects.get().plan == resource.plan
 
 
-def test_one_uuid_for_two_services_at_once_belongs_to_one_of_them(inference: Partner, mobiloud: Partner) -> None:
+def test_one_uuid_for_two_services_at_once_belongs_to_one_of_them(
+    inference: Partner, mobiloud: Partner
+) -> None:
     for _ in range(5):
         uuid_ = str(uuid.uuid4())
         answers = at_once(
@@ -59,9 +63,7 @@ def test_one_uuid_for_two_services_at_once_belongs_to_one_of_them(inference: Par
 
 
 @pytest.mark.parametrize("slug", ["inference", "kafkacluster"])
-def test_a_removal_and_a_provision_at_once_never_leave_a_live_resource(
-    plans: None, slug: str
-) -> None:
+def test_a_removal_and_a_provision_at_once_never_leave_a_live_resource(plans: None, slug: str) -> None:
     partner = Partner(slug)
     seen = set()
     for round_number in range(25):
@@ -131,7 +133,7 @@ def test_removals_of_an_unknown_uuid_at_once_leave_one_tombstone(inference: Part
 def check_periods(resource: Resource) -> None:
     """One open period, on the resource's plan; the others follow each other without gap or overlap."""
     rows = list(PlanPeriod.objects.filter(resource=resource).order_by("starts_at", "pk"))
-    for former, later in zip(rows, rows[1:], strict=False):
+    for former, later in pairwise(rows):
         assert former.ends_at == later.starts_at
         assert former.plan_id != later.plan_id
     assert [row.ends_at is None for row in rows] == [False] * (len(rows) - 1) + [True]
@@ -189,14 +191,18 @@ def test_a_rotation_and_a_removal_at_once_leave_no_credential(ready: Any, infere
     for _ in range(5):
         resource = ready("inference")
         rotate_credentials(resource.pk, requested_by="test")
-        run: Callable[[], Any] = lambda r=resource: run_operations(r)  # noqa: E731
-        delete: Callable[[], Any] = lambda r=resource: inference.delete(r.uuid)  # noqa: E731
-        at_once([run, delete])
+        calls: list[Callable[[], Any]] = [
+            partial(run_operations, resource),
+            partial(inference.delete, resource.uuid),
+        ]
+        at_once(calls)
         run_operations(resource)
         assert not Credential.objects.filter(resource=resource).exclude(state="revoked", secret=None).exists()
 
 
-def test_repeats_while_credentials_are_rotated_always_show_one_that_is_valid(ready: Any, inference: Partner) -> None:
+def test_repeats_while_credentials_are_rotated_always_show_one_that_is_valid(
+    ready: Any, inference: Partner
+) -> None:
     resource = ready("inference")
     body = provision_body("inference", uuid=str(resource.uuid))
 

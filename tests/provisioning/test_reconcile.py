@@ -32,7 +32,7 @@ def test_resources_that_agree_are_counted_and_nothing_is_written(ready: Any, her
     assert after.pop("provisioning.Heartbeat") == 1
     before.pop("provisioning.Heartbeat")
     assert after == before
-    assert Heartbeat.objects.get(name="reconcile")
+    assert Heartbeat.objects.filter(name="reconcile").exists()
     assert {Resource.objects.get(pk=each.pk).app_name for each in made} == {"customer-app"}
 
 
@@ -104,7 +104,9 @@ def test_a_provision_that_heroku_still_waits_for_is_finished(ready: Any, heroku:
     assert heroku.addons[str(resource.uuid)]["state"] == "provisioned"
 
 
-@pytest.mark.parametrize(("slug", "state"), [("inference", "provisioning"), ("kafkacluster", "deprovisioned")])
+@pytest.mark.parametrize(
+    ("slug", "state"), [("inference", "provisioning"), ("kafkacluster", "deprovisioned")]
+)
 def test_other_states_are_only_reported(ready: Any, heroku: FakeHeroku, slug: str, state: str) -> None:
     resource = ready(slug)
     heroku.addons[str(resource.uuid)]["state"] = state
@@ -218,7 +220,9 @@ def test_the_command_s_exit_code_says_whether_something_is_left(ready: Any, hero
     assert "not compared" in text
 
 
-def test_a_refusal_s_reason_is_printed(ready: Any, heroku: FakeHeroku, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_s_reason_is_printed(
+    ready: Any, heroku: FakeHeroku, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = ready("kafkacluster")
 
     def refuse(*_: object) -> None:

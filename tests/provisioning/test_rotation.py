@@ -89,9 +89,9 @@ def test_revoke_now_ends_the_former_before_heroku_is_told(resource: Resource, he
     run_operations(resource)
     former.refresh_from_db()
     assert (former.state, former.secret) == ("revoked", None)
-    assert heroku.config[str(resource.uuid)][secret_var(resource)] == by_state(resource)["active"][0].get_sealed(
-        "secret"
-    )
+    assert heroku.config[str(resource.uuid)][secret_var(resource)] == by_state(resource)["active"][
+        0
+    ].get_sealed("secret")
 
 
 def test_revoke_now_also_ends_those_that_are_still_in_their_overlap(resource: Resource) -> None:
@@ -114,7 +114,9 @@ def test_a_rotation_under_way_is_returned_instead_of_a_second_one(resource: Reso
     assert second.pk != first.pk
 
 
-def test_a_rotation_that_heroku_refuses_brings_the_former_back(resource: Resource, heroku: FakeHeroku) -> None:
+def test_a_rotation_that_heroku_refuses_brings_the_former_back(
+    resource: Resource, heroku: FakeHeroku
+) -> None:
     [former] = by_state(resource)["active"]
     before = dict(heroku.config[str(resource.uuid)])
     heroku.answer_next("PATCH", ".*/config", 422, {"id": "invalid_params"})

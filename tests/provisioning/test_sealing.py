@@ -105,7 +105,12 @@ def test_a_sealed_value_copied_to_another_row_or_column_does_not_open(inference:
 def all_values(models: list[Any]) -> list[str | None]:
     """Every sealed value of the models, opened."""
     columns = sealing.sealed_columns()
-    return [row.get_sealed(name) for model in models for row in model.objects.order_by("pk") for name in columns[model]]
+    return [
+        row.get_sealed(name)
+        for model in models
+        for row in model.objects.order_by("pk")
+        for name in columns[model]
+    ]
 
 
 MODELS = [Resource, PlatformAccess, Credential]
@@ -140,7 +145,9 @@ def test_resealing_moves_everything_to_the_new_key_after_which_the_former_can_go
 
 
 @pytest.mark.django_db(transaction=True)
-def test_resealing_while_rows_change_loses_nothing(ready: Any, inference: Partner, settings: Settings) -> None:
+def test_resealing_while_rows_change_loses_nothing(
+    ready: Any, inference: Partner, settings: Settings
+) -> None:
     resources = [ready("inference") for _ in range(12)]
     former = settings.SEALING_KEYS
     settings.SEALING_KEYS = (key(2), *former)
@@ -188,7 +195,7 @@ def test_no_column_of_any_table_holds_a_secret_in_plain(ready: Any, inference: P
     with connection.cursor() as cursor:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
         for (table,) in cursor.fetchall():
-            cursor.execute(f'SELECT t::text FROM "{table}" AS t')
+            cursor.execute(f'SELECT t::text FROM "{table}" AS t')  # noqa: S608 - the name is Postgres's own
             for (row,) in cursor.fetchall():
                 for value in values:
                     assert value not in row, table

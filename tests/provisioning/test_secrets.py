@@ -106,7 +106,9 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
     assert len(secrets) >= 10
     texts = {"log": written.getvalue()}
     texts["audit"] = json.dumps([*AuditEvent.objects.values("event", "actor", "detail", "correlation_id")])
-    texts["operations"] = json.dumps([*Operation.objects.values("last_error", "message", "parameters", "requested_by")])
+    texts["operations"] = json.dumps(
+        [*Operation.objects.values("last_error", "message", "parameters", "requested_by")]
+    )
     texts["access"] = json.dumps([*PlatformAccess.objects.values("last_error")])
     texts["resources"] = json.dumps([*Resource.objects.values("request", "options", "name")])
     for arguments in (["manifest", slug], ["sweep"], ["sync_plans"], ["reconcile", "--json"]):
@@ -123,9 +125,11 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
         page = browser.get(f"/admin/provisioning/{model}/")
         assert page.status_code == 200
         texts[f"admin {model}"] = page.content.decode()
-        for row in {"resource": [live], "operation": live.operations.all(), "auditevent": live.audit_events.all()}.get(
-            model, []
-        ):
+        for row in {
+            "resource": [live],
+            "operation": live.operations.all(),
+            "auditevent": live.audit_events.all(),
+        }.get(model, []):
             page = browser.get(f"/admin/provisioning/{model}/{row.pk}/change/")
             assert page.status_code == 200
             texts[f"admin {model} {row.pk}"] = page.content.decode()
@@ -165,7 +169,10 @@ def test_a_crash_with_a_secret_in_its_text_is_logged_without_it(
         ("Bearer abcdefgh12345678.x_y-z", f"Bearer {MASK}"),
         ("key inf-0123456789ab-cdef used", f"key {MASK} used"),
         ("HRKU-8c1d0c5e-0000-4000-8000-5f1c1a2b3c4d", MASK),
-        ("https://token:t.9f0e6a1c-0000-4000-8000-1234567890ab@1.us.logplex.io", f"https://{MASK}@1.us.logplex.io"),
+        (
+            "https://token:t.9f0e6a1c-0000-4000-8000-1234567890ab@1.us.logplex.io",
+            f"https://{MASK}@1.us.logplex.io",
+        ),
         ("drain d.5ad9c3de-0000-4000-8000-1234567890ab.", f"drain {MASK}."),
         ("redis://:passw0rd@127.0.0.1:6379/0", f"redis://{MASK}@127.0.0.1:6379/0"),
         ("postgresql://user:p%40ss@host/db", f"postgresql://{MASK}@host/db"),
@@ -178,7 +185,16 @@ def test_telling_texts_are_masked(text: str, masked: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["password", "Authorization", "client_secret", "access_token", "sso_salt", "oauth_grant", "cookie", "api_key"],
+    [
+        "password",
+        "Authorization",
+        "client_secret",
+        "access_token",
+        "sso_salt",
+        "oauth_grant",
+        "cookie",
+        "api_key",
+    ],
 )
 def test_values_under_telling_names_are_masked_at_any_depth(name: str) -> None:
     shown = mask_value({"a": [{"b": {name: "hidden-value"}}], "plan": "starter"})

@@ -38,7 +38,9 @@ def make_operations(number: int) -> list[int]:
     plan = Plan.objects.get(service="inference", slug="nova-lite")
     made = []
     for _ in range(number):
-        resource = Resource.objects.create(uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned")
+        resource = Resource.objects.create(
+            uuid=uuid.uuid4(), service="inference", plan=plan, state="provisioned"
+        )
         made.append(operations.start_operation(resource, OperationKind.CONFIG_PUSH, requested_by="test").pk)
     return made
 
@@ -144,7 +146,7 @@ def test_an_old_operation_is_alarmed_once(
     assert swept().alarms == 1
     lines = [record.msg for record in caplog.records if "operation.overdue" in str(record.msg)]
     assert len(lines) == 1
-    assert lines[0]["operation"] == old  # type: ignore[index,call-overload]
+    assert lines[0]["operation"] == old  # type: ignore[index]
     assert swept().alarms == 0
     Operation.objects.filter(pk=young).update(created_at=timezone.now() - timedelta(minutes=16))
     assert swept().alarms == 1
@@ -161,7 +163,9 @@ def test_a_provision_near_heroku_s_limit_is_ended_cleanly(
         created_at=timezone.now() - timedelta(hours=10, minutes=59), last_error="no broker"
     )
     assert swept().given_up == 0
-    Operation.objects.filter(pk=operation.pk).update(created_at=timezone.now() - timedelta(hours=11, minutes=1))
+    Operation.objects.filter(pk=operation.pk).update(
+        created_at=timezone.now() - timedelta(hours=11, minutes=1)
+    )
     assert swept().given_up == 1
     operation.refresh_from_db()
     assert operation.state == "failed"
@@ -177,7 +181,9 @@ def test_a_provision_near_heroku_s_limit_is_ended_cleanly(
     assert swept().given_up == 0
 
 
-def test_only_provisions_are_given_up(ready: Any, inference: Partner, swept: Callable[[], sweep.SweepResult]) -> None:
+def test_only_provisions_are_given_up(
+    ready: Any, inference: Partner, swept: Callable[[], sweep.SweepResult]
+) -> None:
     resource = ready("inference")
     inference.delete(resource.uuid)
     Operation.objects.filter(resource=resource, state="pending").update(

@@ -90,7 +90,9 @@ class FakeHeroku:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,7 +113,9 @@ class FakeHeroku:
             self.client_secrets: set[str] | None = None
             self.scripts: list[Scripted] = []
 
-    def know(self, uuid: object, *, plan: str, state: str = "provisioned", config: dict[str, str] | None = None) -> None:
+    def know(
+        self, uuid: object, *, plan: str, state: str = "provisioned", config: dict[str, str] | None = None
+    ) -> None:
         """Have the add-on `uuid` on Heroku's side; `plan` is `service:plan`."""
         self.addons[str(uuid)] = {
             "id": str(uuid),
@@ -193,5 +197,10 @@ class FakeHeroku:
             return 400, {}, {"id": "invalid_grant", "message": "That refresh token is unknown."}
         token = f"HRKU-{uuid.uuid4()}"
         self.tokens.add(token)
-        answer = {"access_token": token, "refresh_token": refresh, "expires_in": 28_799, "token_type": "Bearer"}
+        answer = {
+            "access_token": token,
+            "refresh_token": refresh,
+            "expires_in": 28_799,
+            "token_type": "Bearer",
+        }
         return 200, {}, answer

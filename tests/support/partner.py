@@ -13,6 +13,7 @@ from django.apps import apps
 from django.db import connections
 from django.test import Client
 from django.test.client import ClientHandler
+from django.utils import timezone
 
 from provisioning import operations
 from provisioning.models import Operation, Resource
@@ -54,7 +55,7 @@ class Partner:
         headers: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """Send one request; `body` goes as it is when it is bytes, as JSON otherwise. Errors are answers, not raised."""
+        """Send one request; bytes go as they are, any other `body` as JSON. Errors are answers, not raised."""
         sent = {"Accept": VENDOR, **(headers or {})}
         given = self.authorization if authorization == "its own" else authorization
         if given is not None:
@@ -90,7 +91,7 @@ def provision_body(slug: str, **fields: Any) -> dict[str, Any]:
 
     uuid = str(uuids.uuid4())
     default = next(plan.slug for plan in all_services()[slug].plans if plan.default)
-    body = {
+    body: dict[str, Any] = {
         "uuid": uuid,
         "name": f"{slug}-cubic-10231",
         "plan": default,
@@ -134,10 +135,8 @@ def row_counts() -> dict[str, int]:
 
 def run_operations(resource: Resource, *, rounds: int = 30) -> None:
     """Play the worker until no operation of the resource is left, without waiting for the times between tries."""
-    from django.utils import timezone
-
+    active = Operation.objects.filter(resource=resource, state__in=ACTIVE_OPERATION_STATES).order_by("pk")
     for _ in range(rounds):
-        active = Operation.objects.filter(resource=resource, state__in=ACTIVE_OPERATION_STATES).order_by("pk")
         first = active.first()
         if first is None:
             return
