@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -234,16 +234,11 @@ class AddonService(ABC):
         return [(key.replace("_", " ").capitalize(), str(value)) for key, value in plan.limits.items()]
 
 
-_services: dict[str, AddonService] = {}
-
-
+@cache
 def all_services() -> Mapping[str, AddonService]:
-    """Every service of `ADDON_SERVICES` by slug."""
-    if not _services:
-        for path in settings.ADDON_SERVICES:
-            service: AddonService = import_string(path)()
-            _services[service.slug] = service
-    return _services
+    """Every service of `ADDON_SERVICES` by slug. Whole for every thread: it is never seen half-filled."""
+    services: list[AddonService] = [import_string(path)() for path in settings.ADDON_SERVICES]
+    return {service.slug: service for service in services}
 
 
 def service_of(resource: Resource) -> AddonService:
