@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from provisioning import audit
 from provisioning.heroku_http import TIMEOUT, error_id, retry_after, session
-from provisioning.models import PlatformAccess, Resource
+from provisioning.models import Operation, PlatformAccess, Resource
 from provisioning.partner_secrets import partner_secrets
 from provisioning.services import Fault, Unrecoverable, Wait
-from provisioning.states import AccessState
-from provisioning.wakeups import wake_grant
+from provisioning.states import ACTIVE_OPERATION_STATES, AccessState, OperationKind
+from provisioning.wakeups import wake_grant, wake_operation
 
 log = structlog.get_logger(__name__)
 
@@ -163,6 +163,7 @@ def exchange_grant(access_id: int) -> None:
         else:
             if _store_tokens(row, answer):
                 log.info("access.granted", resource=str(row.resource.uuid))
+                _resume_provision(row.resource)
             return
     if code and not expired and row.grant_expires_at:
         # Heroku may not have worked on our answer yet, so even a refusal is tried again while the grant lives.
@@ -178,6 +179,16 @@ def exchange_grant(access_id: int) -> None:
     if _store(row, state=AccessState.LOST, grant_code=None, last_error=error):
         audit.record("access.lost", resource=row.resource, reason=error)
         log.error("access.lost", resource=str(row.resource.uuid), error=error)
+
+
+def _resume_provision(resource: Resource) -> None:
+    """Let a provision that waits for this access go on at once."""
+    waiting = Operation.objects.filter(
+        resource=resource, kind=OperationKind.PROVISION, state__in=ACTIVE_OPERATION_STATES
+    )
+    for operation_id in list(waiting.values_list("pk", flat=True)):
+        waiting.update(next_attempt_at=timezone.now())
+        wake_operation(operation_id)
 
 
 class TokenRefused(Exception):

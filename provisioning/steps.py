@@ -1,5 +1,7 @@
 """The steps that the core adds to those of the services."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.utils import timezone
@@ -7,7 +9,7 @@ from django.utils import timezone
 from provisioning import access, credentials, platform_api
 from provisioning.models import Operation, Resource
 from provisioning.services import Step, Unrecoverable, Wait, service_of
-from provisioning.states import AccessState
+from provisioning.states import AccessState, OperationKind
 
 HEROKU_CATCHES_UP_IN = timedelta(minutes=10)
 """How long a resource that Heroku does not know yet may be one whose answer it has not worked on.
@@ -16,17 +18,34 @@ Heroku's API refuses calls about a resource until it has processed our answer to
 """
 
 
-def _unless_gone(operation: Operation, error: platform_api.ResourceGone) -> Exception:
-    if operation.kind == "provision" and timezone.now() - operation.created_at < HEROKU_CATCHES_UP_IN:
-        return Wait("Heroku does not know the resource yet", seconds=1.0 if operation.attempt == 0 else 5.0)
-    return Unrecoverable(f"Heroku no longer knows the resource: {error}")
+LOST_ACCESS_PAUSE_SECONDS = 60.0
+
+
+@contextmanager
+def _asking_heroku(operation: Operation) -> Iterator[None]:
+    """What it means for an operation that Heroku does not know its resource, or lets us ask no more.
+
+    A provision waits: for Heroku to catch up with our answer, or for a new grant, which a repeat of the request may
+    bring. To end it would help nobody, since without access Heroku cannot be told. Other operations end.
+    """
+    provisioning = operation.kind == OperationKind.PROVISION
+    try:
+        yield
+    except platform_api.ResourceGone as error:
+        if provisioning and timezone.now() - operation.created_at < HEROKU_CATCHES_UP_IN:
+            raise Wait("Heroku does not know the resource yet", seconds=1.0) from error
+        raise Unrecoverable(f"Heroku no longer knows the resource: {error}") from error
+    except access.AccessLost as error:
+        if provisioning:
+            raise Wait(
+                f"a new grant of Heroku's is needed: {error}", seconds=LOST_ACCESS_PAUSE_SECONDS
+            ) from error
+        raise
 
 
 def _await_access(operation: Operation) -> None:
-    try:
+    with _asking_heroku(operation):
         access.usable_token(operation.resource)
-    except platform_api.ResourceGone as error:
-        raise _unless_gone(operation, error) from error
 
 
 def _issue_credential(operation: Operation) -> None:
@@ -37,21 +56,17 @@ def _push_config_vars(operation: Operation) -> None:
     """Send the complete set in one call, and only when Heroku has another one: each call restarts the apps."""
     resource = operation.resource
     wanted = service_of(resource).config_vars(resource)
-    try:
+    with _asking_heroku(operation):
         if platform_api.read_config(resource) != wanted:
             platform_api.write_config(resource, wanted)
-    except platform_api.ResourceGone as error:
-        raise _unless_gone(operation, error) from error
 
 
 def _complete_provision(operation: Operation) -> None:
     """Tell Heroku that the resource is ready, unless it knows already: the former run may have died right after."""
     resource = operation.resource
-    try:
+    with _asking_heroku(operation):
         if platform_api.read_addon(resource).get("state") != "provisioned":
             platform_api.mark_provisioned(resource)
-    except platform_api.ResourceGone as error:
-        raise _unless_gone(operation, error) from error
 
 
 def _retire_replaced(operation: Operation) -> None:

@@ -13,7 +13,7 @@ from provisioning.models import Credential, Operation, Resource
 from provisioning.rotation import rotate_credentials
 from provisioning.services import Unrecoverable
 from tests.support.heroku import FakeHeroku
-from tests.support.partner import Partner, provision_body, row_counts, run_operations
+from tests.support.partner import Partner, give_up_provision, provision_body, row_counts, run_operations
 
 
 def test_the_credentials_are_dead_and_the_secrets_destroyed_when_it_is_answered(
@@ -142,7 +142,7 @@ def test_every_kind_of_operation_under_way_is_cancelled(ready: Any, inference: P
 
 def test_a_failed_resource_is_removed_when_heroku_asks_for_it(kafka: Partner, heroku: FakeHeroku) -> None:
     resource = kafka.provisioned(oauth_grant=None)
-    operations.run(resource.operations.get().pk)
+    give_up_provision(resource)
     resource.refresh_from_db()
     assert resource.state == "failed"
     assert kafka.delete(resource.uuid).status_code == 204

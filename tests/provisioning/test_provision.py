@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from provisioning import access, operations
+from provisioning import access
 from provisioning.models import Credential, Operation, Plan, PlanPeriod, Resource
 from provisioning.rotation import rotate_credentials
 from provisioning.services import all_services
 from tests.provisioning.conftest import RecordedWakeups
 from tests.support.heroku import FakeHeroku
-from tests.support.partner import Partner, provision_body, row_counts, run_operations
+from tests.support.partner import Partner, give_up_provision, provision_body, row_counts, run_operations
 
 
 def test_a_service_that_provisions_in_the_request_answers_200_with_its_config_vars(
@@ -206,7 +206,7 @@ def test_a_failed_provision_is_refused_with_what_to_do(kafka: Partner, heroku: F
     body = provision_body("kafkacluster", oauth_grant=None)
     kafka.post(body)
     resource = Resource.objects.get(uuid=body["uuid"])
-    operations.run(resource.operations.get().pk)  # no grant: it cannot be completed
+    give_up_provision(resource)
     answer = kafka.post(body)
     assert answer.status_code == 422
     assert "remove the add-on and add it again" in answer.json()["message"]

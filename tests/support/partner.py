@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.utils import timezone
 
-from provisioning import operations
+from provisioning import operations, sweep
 from provisioning.models import Operation, Resource
 from provisioning.partner_secrets import partner_secrets
 from provisioning.states import ACTIVE_OPERATION_STATES
@@ -131,6 +131,12 @@ def row_counts() -> dict[str, int]:
         for model in apps.get_models()
         if not model._meta.label.startswith(("auth.", "contenttypes.", "admin.", "sessions."))
     }
+
+
+def give_up_provision(resource: Resource) -> None:
+    """Let the provision of `resource` be as old as our patience, and the sweeper come by."""
+    resource.operations.filter(kind="provision").update(created_at=timezone.now() - sweep.GIVE_UP_AFTER)
+    sweep.sweep()
 
 
 def run_operations(resource: Resource, *, rounds: int = 30) -> None:
