@@ -55,7 +55,7 @@ class PooledDjango(WsgiToAsgiInstance):
             await self.run_wsgi_app(body)
 
     def build_environ(self, scope: Any, body: Any) -> dict[str, Any]:
-        """The environ, with the length that a body sent in chunks turned out to have: Django reads no more than that."""
+        """The environ, with the length a body sent in chunks turned out to have: Django reads no more than that."""
         environ: dict[str, Any] = super().build_environ(scope, body)  # type: ignore[no-untyped-call]
         environ["CONTENT_LENGTH"] = str(self.body_length)
         return environ

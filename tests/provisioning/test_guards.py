@@ -145,10 +145,11 @@ def test_plan_periods_of_a_resource_do_not_overlap(
     resource, other = bare_resource("provisioned"), bare_resource("provisioned")
 
     def insert(resource: Resource, hours: tuple[int, int | None]) -> None:
+        assert resource.plan is not None
         ends_at = None if hours[1] is None else HOURS[hours[1]]
         PlanPeriod.objects.create(
             resource=resource,
-            plan_id=resource.plan_id,
+            plan=resource.plan,
             price_cents=0,
             starts_at=HOURS[hours[0]],
             ends_at=ends_at,

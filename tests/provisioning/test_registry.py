@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from provisioning import services
 
 
 def test_the_first_requests_of_a_process_all_see_every_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process answers its first requests in several threads, and must not refuse a service it has not loaded yet."""
-    load, begin = services.import_string, threading.Barrier(8)
+    load, begin = import_string, threading.Barrier(8)
 
     def load_slowly(path: str) -> Callable[[], Any]:
         time.sleep(0.01)
