@@ -241,10 +241,10 @@ def test_a_body_that_is_too_large_is_413(inference: Partner) -> None:
 
 def test_nesting_of_every_depth_is_answered(inference: Partner) -> None:
     """What reads the body and what stores it have limits of their own; none of them may be met unprepared."""
-    for depth in (1, 20, 48, 49, 50, 51, *range(200, 1100, 75)):
+    for depth in (1, 20, 49, 50, 51, *range(200, 1100, 75), 50_000):
         nested = "[" * depth + "]" * depth
         raw = json.dumps(provision_body("inference"))[:-1] + f', "new": {nested}}}'
-        assert inference.post(raw.encode()).status_code in (200, 422), depth
+        assert inference.post(raw.encode()).status_code == (200 if depth <= 50 else 422), depth
 
 
 # What JSON can say and Postgres cannot store.

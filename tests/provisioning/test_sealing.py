@@ -187,6 +187,35 @@ def test_resealing_while_rows_change_loses_nothing(
                 row.get_sealed(column)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_value_that_changes_while_its_row_is_resealed_is_not_set_back(
+    ready: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change comes between the reading of the row and its writing."""
+    resource = ready("inference")
+    settings.SEALING_KEYS = (key(2), *settings.SEALING_KEYS)
+    original = sealing.SealingModel.set_sealed
+    threads: list[threading.Thread] = []
+
+    def change() -> None:
+        row = PlatformAccess(resource_id=resource.pk)
+        original(row, access_token="HRKU-newer")
+        PlatformAccess.objects.filter(resource=resource).update(access_token=row.access_token)
+        connections.close_all()
+
+    def meanwhile(self: sealing.SealingModel, **values: str | None) -> None:
+        if isinstance(self, PlatformAccess) and not threads:
+            threads.append(threading.Thread(target=change))
+            threads[0].start()
+            threads[0].join(timeout=0.5)
+        original(self, **values)
+
+    monkeypatch.setattr(sealing.SealingModel, "set_sealed", meanwhile)
+    sealing.reseal_all()
+    threads[0].join(timeout=20)
+    assert PlatformAccess.objects.get(resource=resource).get_sealed("access_token") == "HRKU-newer"
+
+
 def test_no_column_of_any_table_holds_a_secret_in_plain(ready: Any, inference: Partner) -> None:
     waiting = inference.provisioned()
     live = ready("kafkacluster")
