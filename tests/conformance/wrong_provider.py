@@ -1,0 +1,538 @@
+"""A small add-on provider that is right, and wrong in one way for each fault it is given.
+
+A fault is named after the check it is to fail; what each does stands where the right behaviour would.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import secrets
+import threading
+import time
+import uuid as uuids
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+SLUG, PASSWORD, SALT, CLIENT_SECRET = "acme-llm", "p" * 32, "s" * 32, "c" * 32
+OTHER_SLUG, OTHER_PASSWORD = "acme-sql", "q" * 32
+PLANS = ("test", "large", "tiny")
+REFUSED = ("large", "tiny")
+CONFIG_VARS = ["ACME_LLM_URL", "ACME_LLM_KEY"]
+REGIONS = ("amazon-web-services::us-east-1", "amazon-web-services::eu-west-1")
+VENDOR = "application/vnd.heroku-addons+json; version=3"
+API_ACCEPT = "application/vnd.heroku+json; version=3"
+KNOWN_FIELDS = {"uuid", "name", "plan", "region", "callback_url", "oauth_grant", "options", "log_input_url"}
+KNOWN_FIELDS |= {"log_drain_token", "heroku_id", "logplex_token"}
+SSO_SECONDS = 300
+SLOW_SECONDS, TOO_SLOW_SECONDS = 1.3, 2.4
+
+
+def right_manifest(base_url: str = "https://acme.example.com") -> dict[str, Any]:
+    """The provider's manifest."""
+    return {
+        "id": SLUG,
+        "name": "Acme LLM",
+        "api": {
+            "config_vars_prefix": "ACME_LLM",
+            "config_vars": list(CONFIG_VARS),
+            "password": PASSWORD,
+            "sso_salt": SALT,
+            "regions": ["us", "eu"],
+            "requires": ["log_input", "syslog_drain", "many_per_app"],
+            "production": {"base_url": f"{base_url}/heroku/resources", "sso_url": f"{base_url}/sso/login"},
+            "test": {"base_url": "http://127.0.0.1:5000/heroku/resources"},
+            "version": "3",
+        },
+    }
+
+
+@dataclass
+class Resource:
+    """A resource, also after its end."""
+
+    uuid: str
+    id: Any
+    plan: str
+    first_plan: str
+    code: str = ""
+    state: str = "provisioned"
+    busy: bool = False
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class WrongProvider:
+    """Serves `/heroku/resources`, `/sso/login` and `/dashboard/<uuid>` on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.faults: frozenset[str] = frozenset()
+        self.asynchronous, self.api_url = False, ""
+        self.resources: dict[str, Resource] = {}
+        self.never_seen: set[str] = set()
+        self.sessions: dict[str, str] = {}
+        self.delayed = False
+        self.requests = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._runner, port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def _start(self) -> tuple[web.AppRunner, int]:
+        application = web.Application()
+        application.router.add_route("*", "/heroku/resources", self._partner)
+        application.router.add_route("*", "/heroku/resources/{id}", self._partner)
+        application.router.add_route("*", "/sso/login", self._login)
+        application.router.add_get("/dashboard/{uuid}", self._dashboard)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return runner, int(runner.addresses[0][1])
+
+    def begin(self, *faults: str, asynchronous: bool = False, api_url: str = "") -> None:
+        """Forget everything, and have these faults from now on."""
+        self.end()
+        self.resources, self.never_seen, self.sessions, self.delayed = {}, set(), {}, False
+        self.faults, self.asynchronous, self.api_url = frozenset(faults), asynchronous, api_url
+
+    def end(self) -> None:
+        """Stop what goes on in the background."""
+
+        async def cancel() -> None:
+            for task in list(self._tasks):
+                task.cancel()
+
+        asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(10)
+
+    def stop(self) -> None:
+        """Close the port and end the thread."""
+        self.end()
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def live(self) -> list[str]:
+        """The uuids of resources that were not deprovisioned."""
+        return [each.uuid for each in self.resources.values() if each.state != "gone"]
+
+    def wrong(self, fault: str) -> bool:
+        """Whether the provider has the fault."""
+        return fault in self.faults
+
+    # --- Partner API ------------------------------------------------------------------------------------------
+    async def _partner(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        verb, raw = request.method.lower(), await request.read()
+        identity = request.match_info.get("id", "")
+        if verb not in ("post", "put", "delete") or (verb == "post") == bool(identity):
+            return self._answer(405, {"message": "Not here."})
+        resource = self._find(identity)
+        if self.wrong("auth.before_lookup") and verb == "delete" and resource and resource.state == "gone":
+            return self._answer(410, {"message": "Gone."})
+        if (refusal := self._authorise(request, verb, resource)) is not None:
+            return refusal
+        accept, content_type = request.headers.get("Accept", ""), request.headers.get("Content-Type", "")
+        if self.wrong(f"media.accept.{verb}") and "vnd" not in accept:
+            return self._answer(406, {"message": "Not acceptable."})
+        if self.wrong("legacy.deprovision") and verb == "delete" and accept == "application/json":
+            return self._answer(406, {"message": "Not acceptable."})
+        if self.wrong(f"media.content_type.{verb}") and raw and content_type != "application/json":
+            return self._answer(415, {"message": "Unsupported media type."})
+        if verb == "delete":
+            return await self._deprovision(identity, resource)
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            fault = {"post": "provision.not_json", "put": "plan_change.not_json"}[verb]
+            return self._bad(fault, "The body is no JSON.")
+        if not isinstance(body, dict):
+            return self._bad("provision.not_object", "The body is no object.")
+        if verb == "put":
+            return await self._change_plan(resource, body)
+        return await self._provision(body)
+
+    def _authorise(self, request: web.Request, verb: str, resource: Resource | None) -> web.Response | None:
+        header = request.headers.get("Authorization", "")
+        try:
+            user, _, password = (
+                base64.b64decode(header.removeprefix("Basic "), validate=True).decode().partition(":")
+            )
+        except ValueError:
+            if self.wrong("auth.malformed"):
+                return self._answer(500, {"message": "Something went wrong."})
+            user = password = ""
+        if (user, password) == (SLUG, PASSWORD):
+            return None
+        if self.wrong("auth.user") and password == PASSWORD:
+            return None
+        if self.wrong(f"auth.other_service.{verb}") and password == OTHER_PASSWORD:
+            return None
+        kind = "missing" if not header else "wrong" if user == SLUG else ""
+        if self.wrong(f"auth.{kind}.{verb}"):
+            return self._answer(403, {"message": "Forbidden."})
+        if self.wrong("auth.no_effect") and verb == "delete" and kind == "missing" and resource:
+            resource.state = "gone"
+        answer = self._answer(401, {"message": "Who are you?"})
+        if self.wrong("leak.secret"):
+            answer = self._answer(401, {"message": f"Expected the password {PASSWORD}."})
+        if self.wrong("media.json"):
+            answer = web.Response(
+                status=401, text="Who are you?", headers={"Content-Type": "application/json"}
+            )
+        if not self.wrong("auth.challenge"):
+            answer.headers["WWW-Authenticate"] = 'Basic realm="acme"'
+        return answer
+
+    async def _provision(self, body: dict[str, Any]) -> web.Response:
+        uuid, plan, options = body.get("uuid"), body.get("plan"), body.get("options")
+        if uuid is None:
+            return self._bad("provision.no_uuid", "There is no uuid.")
+        try:
+            uuids.UUID(str(uuid))
+        except ValueError:
+            return self._bad("provision.bad_uuid", "The uuid is none.")
+        if plan is None:
+            return self._bad("provision.no_plan", "There is no plan.")
+        if (refusal := self._dislikes(body, options)) is not None:
+            return refusal
+        if plan not in PLANS and not self.wrong("provision.unknown_plan"):
+            await self._dawdle()
+            if self.wrong("leak.exception"):
+                return self._answer(422, {"message": f"KeyError: {plan!r}"})
+            status = 400 if self.wrong("provision.unknown_plan_message") else 422
+            return self._answer(status, {"message": "There is no such plan."})
+        if uuid in self.never_seen and not self.wrong("deprovision.first"):
+            return self._answer(410, {"message": "Gone."})
+        resource = self.resources.get(uuid)
+        if resource and resource.state == "gone" and self.wrong("deprovision.then_provision"):
+            resource = None
+        grant = body.get("oauth_grant") or {}
+        if resource is None:
+            return await self._make(body, grant.get("code", ""))
+        return self._repeat(resource, body, grant.get("code", ""))
+
+    def _dislikes(self, body: dict[str, Any], options: Any) -> web.Response | None:
+        if self.wrong("provision.unknown_fields") and set(body) - KNOWN_FIELDS:
+            return self._answer(422, {"message": "Unknown fields."})
+        for fault, name in (
+            ("null_grant", "oauth_grant"),
+            ("null_options", "options"),
+            ("null_fields", "name"),
+        ):
+            if self.wrong(f"provision.{fault}") and name in body and body[name] is None:
+                return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("provision.absent_fields") and "name" not in body:
+            return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("provision.grant_time") and "-0800" in str(body.get("oauth_grant")):
+            return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("legacy.provision") and "heroku_id" in body:
+            return self._answer(422, {"message": "This version has ended."})
+        if isinstance(options, dict):
+            if self.wrong("provision.unknown_options") and options:
+                return self._answer(422, {"message": "Unknown options."})
+            if self.wrong("provision.boolean_options") and any(value is True for value in options.values()):
+                return self._answer(422, {"message": "Options have to be texts."})
+            if self.wrong("provision.odd_values") and any(
+                len(str(value)) > 10_000 for value in options.values()
+            ):
+                return self._answer(500, {"message": "Something went wrong."})
+        region = body.get("region")
+        if region is not None and region not in REGIONS:
+            return self._bad("provision.unknown_region", "This region is not served.")
+        return None
+
+    async def _make(self, body: dict[str, Any], code: str) -> web.Response:
+        uuid = str(body["uuid"])
+        identity: Any = uuid
+        if self.wrong("provision.id"):
+            identity = len(self.resources) + 1
+        if self.wrong("provision.unique_id"):
+            identity = "the-id"
+        if self.wrong("legacy.id") and "heroku_id" in body:
+            identity = str(body["heroku_id"])
+        resource = Resource(uuid, identity, str(body["plan"]), str(body["plan"]), code)
+        self.resources[uuid] = resource
+        if self.asynchronous:
+            resource.state = "provisioning"
+        if self.wrong("repeat.at_once"):
+            await self._be_busy(resource)
+        if code and self.api_url:
+            task = self._loop.create_task(self._follow_up(resource))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._made(resource)
+
+    def _repeat(self, resource: Resource, body: dict[str, Any], code: str) -> web.Response:
+        if resource.state == "gone":
+            status = 422 if self.wrong("deprovision.then_provision_status") else 410
+            return self._answer(status, {"message": "Gone."})
+        if self.wrong("repeat.at_once") and resource.busy:
+            return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("repeat.new_grant") and code != resource.code:
+            return self._answer(422, {"message": "This is another grant."})
+        if self.wrong("repeat.other_parameters") and body["plan"] != resource.plan:
+            return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("async.repeat") and resource.state == "provisioned":
+            return self._answer(500, {"message": "Something went wrong."})
+        if self.wrong("repeat.sequence"):
+            resource.id = str(uuids.uuid4())
+        if self.wrong("repeat.same_config"):
+            resource.key = secrets.token_hex(8)
+        return self._made(resource)
+
+    def _made(self, resource: Resource) -> web.Response:
+        body: dict[str, Any] = {"id": resource.id, "message": "Welcome."}
+        if self.wrong("provision.message"):
+            del body["message"]
+        if resource.state == "provisioning":
+            if self.wrong("async.no_config"):
+                body["config"] = self._config(resource, "provision")
+            return self._answer(202, body)
+        body["config"] = self._config(resource, "provision")
+        if not self.wrong("provision.log_drain_url"):
+            body["log_drain_url"] = "https://acme.example.com/drains/1"
+        return self._answer(202 if self.wrong("provision.status") else 200, body)
+
+    def _config(self, resource: Resource, group: str) -> dict[str, Any]:
+        config: dict[str, Any] = dict(
+            zip(CONFIG_VARS, ("https://acme.example.com/v1", resource.key), strict=True)
+        )
+        if self.wrong(f"{group}.config"):
+            config["ACME_LLM_KEY"] = 5
+        if self.wrong(f"{group}.config_declared"):
+            config["ACME_LLM_INTERNAL"] = "1"
+        if self.wrong(f"{group}.config_urls"):
+            config["ACME_LLM_URL"] = "acme"
+        return config
+
+    async def _change_plan(self, resource: Resource | None, body: dict[str, Any]) -> web.Response:
+        plan = body.get("plan")
+        if resource is None:
+            return self._bad("plan_change.unknown_uuid", "There is no such resource.", right=404)
+        if resource.state == "gone" and not self.wrong("plan_change.deprovisioned"):
+            return self._answer(410, {"message": "Gone."})
+        if self.wrong("plan_change.unknown_fields") and set(body) - {"plan", "uuid", "heroku_id"}:
+            return self._answer(422, {"message": "Unknown fields."})
+        if self.wrong("legacy.plan_change") and "heroku_id" in body:
+            return self._answer(422, {"message": "Unknown fields."})
+        if plan not in PLANS and not self.wrong("plan_change.unknown_plan"):
+            status = 409 if self.wrong("plan_change.unknown_plan_message") else 422
+            return self._answer(status, {"message": "There is no such plan."})
+        if plan == resource.plan:
+            again = self.wrong("plan_change.repeat") and plan != resource.first_plan
+            if again or self.wrong("plan_change.same_plan"):
+                return self._answer(422, {"message": "The resource is on this plan."})
+        if (resource.plan, plan) == REFUSED and not self.wrong("plan_change.refused"):
+            if self.wrong("plan_change.refused_unchanged"):
+                resource.plan = str(plan)
+            message = (
+                {} if self.wrong("plan_change.refused_message") else {"message": "You use too much of it."}
+            )
+            return self._answer(422, message)
+        if self.wrong("plan_change.at_once"):
+            if resource.busy:
+                return self._answer(500, {"message": "Something went wrong."})
+            await self._be_busy(resource)
+        resource.plan = str(plan)
+        status = 201 if self.wrong("plan_change.success") else 200
+        return self._answer(status, {"message": "Moved.", "config": self._config(resource, "plan_change")})
+
+    async def _deprovision(self, identity: str, resource: Resource | None) -> web.Response:
+        if resource is None:
+            if self.wrong("deprovision.unknown"):
+                return self._answer(500, {"message": "Something went wrong."})
+            self.never_seen.add(identity)
+            return self._answer(
+                404 if self.wrong("deprovision.unknown_status") else 410, {"message": "Gone."}
+            )
+        if resource.state == "gone":
+            if self.wrong("deprovision.repeat"):
+                return self._answer(500, {"message": "Something went wrong."})
+            return self._answer(404 if self.wrong("deprovision.repeat_status") else 410, {"message": "Gone."})
+        if self.wrong("async.deprovision") and resource.state == "provisioning":
+            return self._answer(422, {"message": "Still being provisioned."})
+        if self.wrong("deprovision.at_once"):
+            if resource.busy:
+                return self._answer(500, {"message": "Something went wrong."})
+            await self._be_busy(resource)
+        resource.state = "gone"
+        if self.wrong("deprovision.success"):
+            return self._answer(409, {"message": "Busy."})
+        if self.wrong("deprovision.empty"):
+            return self._answer(200, {"message": "Removed."})
+        return web.Response(status=204)
+
+    def _find(self, identity: str) -> Resource | None:
+        return self.resources.get(identity) or next(
+            (each for each in self.resources.values() if str(each.id) == identity), None
+        )
+
+    def _bad(self, fault: str, message: str, *, right: int = 422) -> web.Response:
+        if self.wrong(fault):
+            return self._answer(500, {"message": "Something went wrong."})
+        return self._answer(right, {"message": message})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> web.Response:
+        kind = "text/html" if self.wrong("media.type") and status == 422 else VENDOR
+        return web.Response(status=status, body=json.dumps(body).encode(), headers={"Content-Type": kind})
+
+    async def _be_busy(self, resource: Resource) -> None:
+        resource.busy = True
+        await asyncio.sleep(0.1)
+        resource.busy = False
+
+    async def _dawdle(self) -> None:
+        seconds = TOO_SLOW_SECONDS if self.wrong("latency.limit") else SLOW_SECONDS
+        if (self.wrong("latency.limit") or self.wrong("latency.goal")) and not self.delayed:
+            self.delayed = True
+            await asyncio.sleep(seconds)
+
+    # --- Platform API -----------------------------------------------------------------------------------------
+    async def _follow_up(self, resource: Resource) -> None:
+        if self.wrong("grant.exchanged"):
+            return
+        await asyncio.sleep(0.15)
+        # The suite may be gone by now.
+        with contextlib.suppress(aiohttp.ClientError):
+            await self._exchange(resource)
+
+    async def _exchange(self, resource: Resource) -> None:
+        async with aiohttp.ClientSession() as session:
+            form = {"grant_type": "authorization_code", "code": resource.code, "client_secret": CLIENT_SECRET}
+            if self.wrong("grant.fields"):
+                del form["client_secret"]
+            where = {"params": form} if self.wrong("grant.in_body") else {"data": form}
+            async with session.post(f"{self.api_url}/oauth/token", **where) as answer:  # type: ignore[arg-type]
+                if answer.status != 200:
+                    return
+                token = (await answer.json())["access_token"]
+            if resource.state == "provisioning":
+                await self._complete(session, resource, token)
+
+    async def _complete(self, session: aiohttp.ClientSession, resource: Resource, token: str) -> None:
+        headers = {"Accept": API_ACCEPT, "Authorization": f"Bearer {token}"}
+        addon = f"{self.api_url}/addons/{resource.uuid}"
+        if self.wrong("async.media_type"):
+            await session.get(addon, headers={**headers, "Accept": "application/json"})
+        if self.wrong("async.token"):
+            await session.get(addon, headers={"Accept": API_ACCEPT})
+        config = self._config(resource, "async")
+        steps: list[tuple[str, str, Any]] = [
+            ("PATCH", "/config", {"config": [{"name": name, "value": config[name]} for name in config]}),
+            ("POST", "/actions/provision", None),
+        ]
+        if self.wrong("async.config_form"):
+            steps.insert(0, ("PATCH", "/config", {"config": config}))
+        if self.wrong("async.config_first"):
+            steps.reverse()
+        if self.wrong("async.completed"):
+            steps.pop()
+        if self.wrong("async.once"):
+            steps.append(steps[-1])
+        for method, path, body in steps:
+            while True:
+                if resource.state == "gone" and not self.wrong("async.cancelled"):
+                    return
+                async with session.request(method, addon + path, json=body, headers=headers) as answer:
+                    if answer.status != 404:
+                        break
+                if self.wrong("async.patient"):
+                    return
+                await asyncio.sleep(0.05)
+        if resource.state == "provisioning":
+            resource.state = "provisioned"
+
+    # --- single sign-on ---------------------------------------------------------------------------------------
+    async def _login(self, request: web.Request) -> web.Response:
+        if request.method == "GET" and self.wrong("sso.get"):
+            form = dict(request.query)
+        elif request.method == "POST":
+            form = {name: str(value) for name, value in (await request.post()).items()}
+        else:
+            return web.Response(status=405, text="Open the dashboard through Heroku.")
+        if self.wrong("sso.unknown_fields") and "path" in form:
+            return web.Response(status=400, text="Unknown fields.")
+        legacy = "resource_id" not in form
+        uuid = form.get("id" if legacy else "resource_id", "")
+        resource = self._find(uuid)
+        try:
+            age = time.time() - int(form.get("timestamp", ""))
+        except (ValueError, OverflowError):
+            return web.Response(status=500 if self.wrong("sso.bad_timestamp") else 403, text="No.")
+        if not self._tokens_right(form, uuid, legacy=legacy) or not self._in_time(age, legacy=legacy):
+            return web.Response(status=403, text="No.")
+        if resource is None and not self.wrong("sso.unknown_resource"):
+            return web.Response(status=404, text="Unknown.")
+        if resource and resource.state == "gone" and not self.wrong("sso.deprovisioned"):
+            return web.Response(status=403, text="Gone.")
+        return self._opened(form, resource.uuid if resource else uuid)
+
+    def _tokens_right(self, form: dict[str, str], uuid: str, *, legacy: bool) -> bool:
+        plain = f"{uuid}:{SALT}:{form['timestamp']}"
+        sha1 = hashlib.sha1(plain.encode()).hexdigest()  # noqa: S324 - Heroku's formula
+        scoped = hashlib.sha256(f"{plain}:{form.get('user_id')}:{form.get('email')}".encode()).hexdigest()
+        if legacy:
+            return form.get("token") == sha1 and not self.wrong("legacy.sso")
+        if self.wrong("sso.form") and "token" in form:
+            return False
+        given = {"user_scoped_resource_token": scoped, "resource_token": sha1}
+        present = [name for name in given if form.get(name)]
+        if not present:
+            return self.wrong("sso.no_token")
+        for fault, needed in (
+            ("user_scoped_token", "resource_token"),
+            ("resource_token", "user_scoped_resource_token"),
+        ):
+            if self.wrong(f"sso.{fault}") and needed not in present:
+                return False
+        if self.wrong("sso.invalid_token"):
+            present = [name for name in present if len(form[name]) in (40, 64)]
+        if self.wrong("sso.wrong_salt"):
+            return all(len(form[name]) in (40, 64) for name in present)
+        if self.wrong("sso.tampered_email") and form.get("resource_token") == sha1:
+            return True
+        if self.wrong("sso.other_resource") and self._of_any_resource(form):
+            return True
+        return all(form[name] == given[name] for name in present)
+
+    def _of_any_resource(self, form: dict[str, str]) -> bool:
+        tokens = (hashlib.sha1(f"{uuid}:{SALT}:{form['timestamp']}".encode()) for uuid in self.resources)  # noqa: S324
+        return any(token.hexdigest() == form.get("resource_token") for token in tokens)
+
+    def _in_time(self, age: float, *, legacy: bool) -> bool:
+        if self.wrong("legacy.sso_old" if legacy else "sso.old") and age > 0:
+            return True
+        if self.wrong("sso.future") and age < 0:
+            return True
+        return abs(age) <= (30 if self.wrong("sso.clock_skew") else SSO_SECONDS)
+
+    def _opened(self, form: dict[str, str], uuid: str) -> web.Response:
+        session = secrets.token_hex(16)
+        self.sessions[session] = uuid
+        answer = web.Response(status=302, headers={"Location": f"/dashboard/{uuid}"})
+        if self.wrong("sso.clean_address"):
+            answer.headers["Location"] += f"?t={form.get('resource_token', '')}"
+        if self.wrong("sso.redirect"):
+            answer = web.Response(text="The dashboard.")
+        answer.set_cookie("session", session, httponly=not self.wrong("session.cookie"), samesite="Lax")
+        if form.get("nav-data") and not self.wrong("legacy.nav_cookie"):
+            answer.set_cookie("heroku-nav-data", form["nav-data"], httponly=not self.wrong("session.cookie"))
+        return answer
+
+    async def _dashboard(self, request: web.Request) -> web.Response:
+        uuid, cookie = request.match_info["uuid"], request.cookies.get("session", "")
+        whose = self.sessions.get(cookie)
+        mine = whose == uuid or (whose is not None and self.wrong("session.other_resource"))
+        if not mine and not (not cookie and self.wrong("session.needed")):
+            return web.Response(status=403, text="Sign on first.")
+        resource = self.resources.get(uuid)
+        if resource and resource.state == "gone" and not self.wrong("session.deprovisioned"):
+            return web.Response(status=403, text="Gone.")
+        return web.Response(text=f"The dashboard of {uuid}.")
