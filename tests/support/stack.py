@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,7 +51,16 @@ class Stack:
     Leases and sweeps are short, so that what a killed worker leaves is taken up within seconds.
     """
 
-    def __init__(self, folder: Path, *, watcher: Watcher, server: Redis, database_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        watcher: Watcher,
+        server: Redis,
+        database_url: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` changes or adds variables of every part."""
         self.folder, self.watcher, self.redis = folder, watcher, server
         self.web_port, self.sandbox_port = free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self.web_port}"
@@ -74,6 +83,7 @@ class Stack:
             "CREDENTIAL_OVERLAP_SECONDS": "5",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             "PYTHONPATH": str(PROJECT),
+            **(environment or {}),
         }
         self._running: dict[str, RunningProgram] = {}
         self._how: dict[str, dict[str, Any]] = {}
@@ -325,8 +335,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """A stack that is up, in a database of its own of the shared Postgres; removed at the end."""
+def running_stack(*, environment: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """A stack that is up, in a database of its own of the shared Postgres; removed at the end.
+
+    `environment` changes or adds variables of every part.
+    """
     shared = os.environ["DATABASE_URL"]
     name = f"stack_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(shared, autocommit=True) as admin:
@@ -340,6 +353,7 @@ def running_stack() -> Iterator[Stack]:
             watcher=watcher,
             server=server,
             database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
+            environment=environment,
         )
         over = threading.Event()
 
