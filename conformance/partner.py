@@ -20,7 +20,8 @@ from conformance.target import Target
 
 VENDOR = "application/vnd.heroku-addons+json; version=3"
 GRANT_SECONDS = 300
-_CLEAN_UP_TRIES = 2
+_CLEAN_UP_TRIES = 6
+_CLEAN_UP_PAUSE_SECONDS = 0.5
 Pair = tuple[str, str]
 
 
@@ -170,15 +171,23 @@ class Partner:
         return session
 
     # --- clean-up -------------------------------------------------------------------------------------------
-    def clean_up(self) -> list[str]:
-        """Deprovision everything that was made and is still there; the uuids that could not be are returned."""
-        for _ in range(_CLEAN_UP_TRIES):
-            with self._lock:
-                left = list(self._made)
-            for uuid in left:
-                self.deprovision(uuid)
+    def clean_up(self) -> None:
+        """Deprovision what was made and is still there."""
         with self._lock:
-            return list(self._made)
+            left = list(self._made)
+        for uuid in left:
+            self.deprovision(uuid)
+
+    def end(self) -> list[str]:
+        """Clean up for good, with patience for what is busy; the uuids that could not be deprovisioned."""
+        if self.platform:
+            self.platform.release()
+        for _ in range(_CLEAN_UP_TRIES):
+            self.clean_up()
+            if not self._made:
+                break
+            time.sleep(_CLEAN_UP_PAUSE_SECONDS)
+        return list(self._made)
 
 
 def new_session() -> requests.Session:

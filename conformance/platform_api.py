@@ -100,6 +100,12 @@ class PlatformAPI:
         with self._changed:
             self._processing_seconds[uuid] = seconds
 
+    def release(self) -> None:
+        """Hold nothing back any more."""
+        with self._changed:
+            for addon in self.addons.values():
+                addon.known_from = 0.0
+
     def answered(self, uuid: str, status: int) -> None:
         """The provision request was answered: a success makes the resource known."""
         with self._changed:

@@ -89,7 +89,7 @@ def run_checks(
             partner.clean_up()
     except KeyboardInterrupt:
         run.interrupted = True
-    run.left_behind = partner.clean_up()
+    run.left_behind = partner.end()
     for check in skipped:
         result = Result(check, Outcome.SKIPPED, "skipped by name")
         run.results.append(result)

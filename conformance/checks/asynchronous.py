@@ -20,7 +20,11 @@ def _flow(case: Case) -> tuple[Exchange, Addon]:
     platform = case.platform
     if case.journal.flow is None:
         made = case.made()
-        case.wait_until_provisioned(made.uuid, platform)
+        if case.wait_until_provisioned(made.uuid, platform):
+            # A PATCH that comes too late is still one to look at.
+            platform.wait_for(
+                made.uuid, lambda a: a.made("PATCH", "/config"), seconds=case.target.watch_seconds
+            )
         case.journal.flow = made.uuid, made.exchange
     uuid, answer = case.journal.flow
     return answer, platform.addons[uuid]
@@ -221,6 +225,8 @@ def _cancelled(case: Case) -> None:
     answer = case.partner.provision(body)
     if not answer.ok:
         raise Blocked(f"the provision request was {answer.answered}", answer)
+    # With its token the provider is past the exchange, and tries the calls that come next.
+    platform.wait_for(body["uuid"], lambda addon: addon.tokens, seconds=case.target.flow_seconds)
     deleted = case.partner.deprovision(body["uuid"])
     if not deleted.ok:
         raise Blocked(f"the DELETE was {deleted.answered}", deleted)
@@ -231,4 +237,8 @@ def _cancelled(case: Case) -> None:
 
 
 def _late(addon: Addon, since: float) -> list[Call]:
-    return [call for call in addon.calls if call.at > since and call.method in ("PATCH", "POST")]
+    return [
+        call
+        for call in addon.calls
+        if call.at > since and (call.method == "PATCH" or call.path.endswith("/actions/provision"))
+    ]
