@@ -3,6 +3,7 @@
 Access lines are not written: they would carry query strings, and the project logs requests itself.
 """
 
+import gc
 import os
 
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
@@ -26,3 +27,13 @@ max_requests_jitter = 4_000
 # The heartbeat file must not wait for a slow disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "*" if "DYNO" in os.environ else "127.0.0.1")
+
+
+def post_worker_init(worker: object) -> None:
+    """Take what was loaded by now out of the garbage collector's sight, and let it look less often.
+
+    Views make many short-lived objects in no cycles; passes over all of Django's took a tenth of a request's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -50,9 +50,9 @@ class Environment(BaseSettings):
     )
     database_url: SecretStr = Field(description="Postgres, as a postgres:// address.")
     web_threads: int = Field(
-        default=8,
+        default=2,
         ge=1,
-        description="Threads of a web process that run views; each holds one database connection.",
+        description="Threads of a web process that run views, each with a database connection. More only contend.",
     )
     redis_url: SecretStr = Field(description="Redis: Celery's broker, wake-ups and limits.")
     base_url: str = Field(description="Public origin of this provider, without a trailing slash.")

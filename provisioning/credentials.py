@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from provisioning import audit
 from provisioning.models import Credential, Operation, Resource
 from provisioning.sealing import pepper_ring
-from provisioning.services import Unrecoverable, service_of
+from provisioning.services import GeneratedSecret, Unrecoverable, service_of
 from provisioning.states import LIVE_STATES, CredentialState, OperationKind
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -69,33 +69,39 @@ def issue_credential(operation: Operation) -> Credential:
     says when it ends.
     """
     with transaction.atomic(savepoint=False):
-        # The lock keeps a deprovision from revoking everything just before this adds one.
-        resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
-        existing = Credential.objects.filter(operation=operation).first()
+        if operation.kind == OperationKind.PROVISION and operation.finished_at:
+            # Written as ended, in the transaction that makes its resource: nobody else sees either of them yet.
+            resource = operation.resource
+        else:
+            # The lock keeps a deprovision from revoking everything just before this adds one.
+            resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
+        existing = Credential.objects.filter(operation=operation).order_by().first()
         if existing:
             return existing
         if resource.state not in LIVE_STATES:
             raise Unrecoverable("the resource has ended")
         generated = service_of(resource).generate_secret(resource)
-        version = pepper_ring().current
         if operation.kind != OperationKind.PROVISION:
             Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).update(
                 state=CredentialState.RETIRING
             )
-        credential = Credential(
-            resource=resource,
-            operation=operation,
-            public_id=generated.public_id,
-            kind=generated.kind,
-            digest=secret_digest(generated.secret, version=version),
-            pepper_version=version,
-        )
-        credential.set_sealed(secret=generated.secret)
-        credential.save(force_insert=True)
-        audit.record(
-            "credential.issued", resource=resource, operation=operation, credential=generated.public_id
-        )
-        return credential
+        return _store(operation, resource, generated)
+
+
+def _store(operation: Operation, resource: Resource, generated: GeneratedSecret) -> Credential:
+    version = pepper_ring().current
+    credential = Credential(
+        resource=resource,
+        operation=operation,
+        public_id=generated.public_id,
+        kind=generated.kind,
+        digest=secret_digest(generated.secret, version=version),
+        pepper_version=version,
+    )
+    credential.set_sealed(secret=generated.secret)
+    credential.save(force_insert=True)
+    audit.record("credential.issued", resource=resource, operation=operation, credential=generated.public_id)
+    return credential
 
 
 def active_credential(resource: Resource) -> Credential | None:
@@ -121,11 +127,14 @@ def find_credential(presented: str, *, public_id: str) -> Credential | None:
 
 
 def retire_replaced(resource: Resource, *, at: datetime | None = None) -> None:
-    """Let every replaced credential of `resource` end at `at`, or after the overlap when none is given."""
+    """Let every replaced credential of `resource` end at `at` at the latest, or after the overlap when none is given.
+
+    One that is to end earlier already keeps its time.
+    """
     at = at or timezone.now() + timedelta(seconds=settings.CREDENTIAL_OVERLAP_SECONDS)
-    Credential.objects.filter(resource=resource, state=CredentialState.RETIRING, retires_at=None).update(
-        retires_at=at
-    )
+    Credential.objects.filter(
+        Q(retires_at=None) | Q(retires_at__gt=at), resource=resource, state=CredentialState.RETIRING
+    ).update(retires_at=at)
 
 
 def revoke(resource: Resource, *, only_due: bool = False, operation: Operation | None = None) -> int:

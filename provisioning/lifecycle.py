@@ -12,7 +12,6 @@ from provisioning.services import Provisions, Step, service_of
 from provisioning.states import (
     RESOURCE_TRANSITIONS,
     AccessState,
-    CredentialState,
     ForbiddenTransition,
     OperationKind,
     ResourceState,
@@ -136,10 +135,3 @@ def failed(operation: Operation) -> FollowUp | None:
         if service_of(resource).remove_credential_steps():
             return FollowUp(OperationKind.REVOCATION)
     return None
-
-
-def has_due_credentials(resource: Resource) -> bool:
-    """Whether a replaced credential of the resource has reached its time."""
-    return resource.credentials.filter(
-        state=CredentialState.RETIRING, retires_at__lte=timezone.now()
-    ).exists()

@@ -65,7 +65,7 @@ def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
     The first request stands: a repeat with other parameters changes nothing, except that a newer grant is kept while
     none has been exchanged. Raises Refusal or Gone.
     """
-    existing = Resource.objects.select_related("plan").filter(uuid=wanted.uuid).first()
+    existing = Resource.objects.filter(uuid=wanted.uuid).order_by().first()
     if existing is None:
         plan = find_plan(service, wanted.plan)
         region = find_region(plan, wanted.region)

@@ -70,7 +70,9 @@ def _complete_provision(operation: Operation) -> None:
 
 
 def _retire_replaced(operation: Operation) -> None:
-    credentials.retire_replaced(operation.resource)
+    # Asked for anew: somebody may have learned of a leak since this run began.
+    at_once = Operation.objects.get(pk=operation.pk).parameters.get("revoke_now")
+    credentials.retire_replaced(operation.resource, at=timezone.now() if at_once else None)
 
 
 def _revoke_replaced(operation: Operation) -> None:

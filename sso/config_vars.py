@@ -41,7 +41,7 @@ def reveal_config_var(resource_id: int, *, name: str, actor: str) -> str:
     locked, so that a deprovision comes wholly before or after.
     """
     with transaction.atomic():
-        resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
+        resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
         if resource.state != ResourceState.PROVISIONED:
             raise Refusal("This add-on was removed; its credentials no longer work.", code="resource_ended")
         if name not in service_of(resource).secret_config_vars:

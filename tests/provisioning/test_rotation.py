@@ -114,6 +114,31 @@ def test_a_rotation_under_way_is_returned_instead_of_a_second_one(resource: Reso
     assert second.pk != first.pk
 
 
+def test_a_leak_that_becomes_known_during_a_rotation_ends_the_former_credential_at_once(
+    resource: Resource,
+) -> None:
+    [former] = by_state(resource)["active"]
+    first = rotate_credentials(resource.pk, requested_by="test")
+    assert rotate_credentials(resource.pk, requested_by="test", revoke_now=True).pk == first.pk
+    run_operations(resource)
+    former.refresh_from_db()
+    assert former.state == "revoked"
+
+
+def test_a_leak_that_becomes_known_when_the_overlap_has_begun_ends_it(resource: Resource) -> None:
+    [former] = by_state(resource)["active"]
+    operation = rotate_credentials(resource.pk, requested_by="test")
+    operations.claim(operation.pk)
+    for step in lifecycle.steps_of(operation):
+        step.run(operation)  # all but the end of the operation
+    former.refresh_from_db()
+    assert former.retires_at
+    assert former.retires_at > timezone.now() + timedelta(minutes=5)
+    rotate_credentials(resource.pk, requested_by="test", revoke_now=True)
+    former.refresh_from_db()
+    assert former.retires_at <= timezone.now()
+
+
 def test_a_rotation_that_heroku_refuses_brings_the_former_back(
     resource: Resource, heroku: FakeHeroku
 ) -> None:

@@ -59,6 +59,8 @@ def _start() -> Callable[[], None]:
             DJANGO_SETTINGS_MODULE="addon.settings",
             ADDONWORKS_ENV="test",
             ADDONWORKS_ENV_FILE="",
+            LOG_FORMAT="json",
+            LOG_LEVEL="INFO",
             DATABASE_URL=postgres.url,
             REDIS_URL=redis.url,
             BASE_URL="http://testserver",
