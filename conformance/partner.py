@@ -190,6 +190,15 @@ class Partner:
         return list(self._made)
 
 
+def _text(answer: requests.Response) -> str:
+    """The body: UTF-8, which JSON always is, unless its Content-Type names another charset."""
+    named = "charset" in answer.headers.get("Content-Type", "").lower()
+    try:
+        return answer.content.decode((answer.encoding if named else None) or "utf-8", errors="replace")
+    except LookupError:
+        return answer.content.decode(errors="replace")
+
+
 def new_session() -> requests.Session:
     """A session that takes nothing from the environment: a proxy or a .netrc would send what a check leaves out."""
     session = requests.Session()
@@ -232,7 +241,7 @@ def send(
             request_body=body,
             status=answer.status_code,
             headers=answer.headers,
-            body=answer.text,
+            body=_text(answer),
             seconds=time.monotonic() - began,
         )
     return Exchange(method, url, sent, body, None, {}, "", time.monotonic() - began, error)

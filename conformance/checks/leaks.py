@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from conformance import login
 from conformance.case import Case, expect
-from conformance.catalogue import Certainty, Level, check
+from conformance.catalogue import Certainty, Failed, Level, check
 from conformance.exchange import Exchange
 from conformance.partner import NO_PAIR
 
@@ -51,10 +51,13 @@ def _answers(case: Case) -> Iterator[Exchange]:
     "No answer has a password, the SSO salt, a client secret, a grant's code or the log input's token in it.",
 )
 def _secret(case: Case) -> None:
-    for answer in _answers(case):
-        text = answer.body + str(dict(answer.headers))
-        for secret, what in case.journal.secrets.items():
-            expect(secret not in text, f"an answer has {what} in it", answer)
+    texts = [(answer, f"{answer.body}{dict(answer.headers)}") for answer in _answers(case)]
+    # There are hundreds of both, so they are first looked at together.
+    everything = "\n".join(text for _, text in texts)
+    for secret, what in case.journal.secrets.items():
+        if secret in everything:
+            found = [answer for answer, text in texts if secret in text]
+            raise Failed(f"{len(found)} answers have {what} in them", *found[:2])
 
 
 @check(
