@@ -13,7 +13,7 @@ _SECRET_FIELD = re.compile(
     r"((?:user_scoped_resource_token|resource_token|token|access_token|refresh_token|client_secret|code)"
     r"(?:=|\"\s*:\s*\"))[^&\"\s]+"
 )
-_COOKIE_VALUE = re.compile(r"^([^=;]+)=[^;]*")
+_COOKIE_VALUE = re.compile(r"(^|, )([^=;, ]+)=[^;,]*")
 HIDDEN = "•••"
 
 
@@ -82,7 +82,7 @@ class Masker:
             request["Authorization"] = f"{request['Authorization'].partition(' ')[0]} {HIDDEN}"
         answer = _chosen(exchange.headers, _SHOWN_HEADERS)
         if "Set-Cookie" in answer:
-            answer["Set-Cookie"] = _COOKIE_VALUE.sub(rf"\1={HIDDEN}", answer["Set-Cookie"])
+            answer["Set-Cookie"] = _COOKIE_VALUE.sub(rf"\1\2={HIDDEN}", answer["Set-Cookie"])
         return {
             "request": {
                 "method": exchange.method,

@@ -59,7 +59,7 @@ class TextReport:
             self._line(f"{level.value:<9} {words or 'none'}")
         unasked = [result.reason for result in run.results if result.outcome is Outcome.NOT_RUN]
         for reason, number in Counter(unasked).most_common():
-            self._line(f"not run   {number} checks: {reason}")
+            self._line(f"not run   {number} {'check' if number == 1 else 'checks'}: {reason}")
         if run.left_behind:
             self._line(f"LEFT BEHIND, deprovision failed: {', '.join(run.left_behind)}")
         if run.interrupted:
