@@ -4,12 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TEST_ARGS ?=
+SERVICE ?= inference
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run run test lint format sandbox bench clean
+.PHONY: help setup setup-run run test lint format sandbox conformance bench clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
@@ -36,6 +38,9 @@ format: setup ## Format the code and repair what ruff can
 
 sandbox: setup-run ## Start the stand-in Heroku alone
 	@$(BIN)/python -m local sandbox
+
+conformance: setup-run ## Check a running service against the Partner API (SERVICE=inference ARGS="--only sso")
+	@$(BIN)/python manage.py conformance $(SERVICE) $(ARGS)
 
 bench: setup ## Measure the Partner API
 	@$(BIN)/python -m bench.partner_api
