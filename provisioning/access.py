@@ -128,16 +128,17 @@ def renew_grant(resource: Resource, *, code: str | None, expires_at: datetime | 
     row = PlatformAccess.objects.filter(resource=resource).first()
     if row is None or not code or row.state not in (AccessState.WAITING, AccessState.LOST):
         return
-    if row.get_sealed("grant_code") != code:
-        row.set_sealed(grant_code=code)
-        PlatformAccess.objects.filter(pk=row.pk, state__in=[AccessState.WAITING, AccessState.LOST]).update(
-            state=AccessState.WAITING,
-            grant_code=row.grant_code,
-            grant_expires_at=expires_at or timezone.now() + GRANT_LIFETIME,
-            attempt=0,
-            last_error="",
-            next_attempt_at=timezone.now(),
-        )
+    if row.get_sealed("grant_code") == code:
+        return
+    row.set_sealed(grant_code=code)
+    PlatformAccess.objects.filter(pk=row.pk, state__in=[AccessState.WAITING, AccessState.LOST]).update(
+        state=AccessState.WAITING,
+        grant_code=row.grant_code,
+        grant_expires_at=expires_at or timezone.now() + GRANT_LIFETIME,
+        attempt=0,
+        last_error="",
+        next_attempt_at=timezone.now(),
+    )
     wake_grant(row.pk)
 
 

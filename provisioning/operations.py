@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -39,27 +39,21 @@ def start_operation(
     target_plan: Plan | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> Operation:
-    """Write the row and, on commit, wake a worker. Call it in the transaction that decides on the operation.
+    """Write the row and, on commit, wake a worker. The caller holds the resource's lock, or has just made it.
 
     An operation of this kind that is still active for the resource is returned instead of a second one.
     """
     active = Operation.objects.filter(resource=resource, kind=kind, state__in=ACTIVE_OPERATION_STATES)
-    existing = active.first()
-    if existing is None:
-        try:
-            with transaction.atomic():
-                existing = Operation.objects.create(
-                    resource=resource,
-                    kind=kind,
-                    target_plan=target_plan,
-                    parameters=parameters or {},
-                    requested_by=requested_by,
-                    correlation_id=audit.correlation_id() or uuid.uuid4().hex,
-                )
-        except IntegrityError:
-            existing = active.get()
-    wake_operation(existing.pk)
-    return existing
+    operation = active.order_by().first() or Operation.objects.create(
+        resource=resource,
+        kind=kind,
+        target_plan=target_plan,
+        parameters=parameters or {},
+        requested_by=requested_by,
+        correlation_id=audit.correlation_id() or uuid.uuid4().hex,
+    )
+    wake_operation(operation.pk)
+    return operation
 
 
 def run_in_request(

@@ -65,8 +65,8 @@ def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
     The first request stands: a repeat with other parameters changes nothing, except that a newer grant is kept while
     none has been exchanged. Raises Refusal or Gone.
     """
-    existing = Resource.objects.filter(uuid=wanted.uuid).order_by().first()
-    if existing is None:
+    number = _number_of(wanted.uuid)
+    if number is None:
         plan = find_plan(service, wanted.plan)
         region = find_region(plan, wanted.region)
         options = service.accept_options(wanted.options)
@@ -75,10 +75,14 @@ def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
                 return _create(service, wanted, plan=plan, region=region, options=options)
         except IntegrityError:
             # Another delivery of the same request was quicker; any other cause shows again below.
-            existing = Resource.objects.select_related("plan").filter(uuid=wanted.uuid).first()
-            if existing is None:
+            number = _number_of(wanted.uuid)
+            if number is None:
                 raise
-    return _repeat(service, existing, wanted)
+    return _repeat(service, number, wanted)
+
+
+def _number_of(uuid: uuids.UUID) -> int | None:
+    return Resource.objects.filter(uuid=uuid).order_by().values_list("pk", flat=True).first()
 
 
 def _create(
@@ -114,10 +118,10 @@ def _create(
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
 
 
-def _repeat(service: AddonService, resource: Resource, wanted: ProvisionRequest) -> Outcome:
+def _repeat(service: AddonService, number: int, wanted: ProvisionRequest) -> Outcome:
     with transaction.atomic():
         # Under lock: a removal or a rotation at the same instant is seen whole or not at all.
-        resource = Resource.objects.select_for_update().get(pk=resource.pk)
+        resource = Resource.objects.select_for_update().get(pk=number)
         return _repeat_locked(service, resource, wanted)
 
 
@@ -159,16 +163,14 @@ def change_plan(
         if former.slug == plan_slug:
             log.info("plan_change.same_plan", resource=str(uuid), plan=plan_slug)
             audit.record("plan_change.same_plan", resource=resource, actor=actor, plan=plan_slug)
-            return _plan_answer(service, resource, f"{service.name} is on plan {former.name}.")
+            return _same_plan(service, resource, former)
         plan = find_plan(service, plan_slug)
         if resource.state == ResourceState.PROVISIONING:
             raise Refusal(
                 f"{service.name} is still being created. Change the plan once it is ready.",
                 code="still_provisioning",
             )
-        if resource.operations.filter(
-            kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
-        ).exists():
+        if _is_changing(service, resource):
             raise Refusal(
                 f"The change to plan {former.name} is still being applied. Try again in a minute.",
                 code="change_in_progress",
@@ -198,18 +200,26 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
     message = f"{service.name} moved from {former.name if former else '?'} to {plan.name}."
     if service.provisions is Provisions.IN_REQUEST:
         operations.run_in_request(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
-    else:
-        operations.start_operation(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
-        message = f"{message} The new limits apply within a minute."
-    return _plan_answer(service, resource, message)
+        return Outcome(ready=True, message=message, config=service.config_vars(resource))
+    operations.start_operation(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
+    return Outcome(ready=False, message=f"{message} The new limits apply within a minute.")
 
 
-def _plan_answer(service: AddonService, resource: Resource, message: str) -> Outcome:
+def _is_changing(service: AddonService, resource: Resource) -> bool:
+    """Whether an earlier plan change is still being applied outside."""
+    return (
+        service.provisions is Provisions.AFTERWARDS
+        and resource.operations.filter(
+            kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
+        ).exists()
+    )
+
+
+def _same_plan(service: AddonService, resource: Resource, plan: Plan) -> Outcome:
+    message = f"{service.name} is on plan {plan.name}."
     if resource.state != ResourceState.PROVISIONED:
         return Outcome(ready=True, message=message)
-    ready = not resource.operations.filter(
-        kind=OperationKind.PLAN_CHANGE, state__in=ACTIVE_OPERATION_STATES
-    ).exists()
+    ready = not _is_changing(service, resource)
     return Outcome(ready=ready, message=message, config=service.config_vars(resource) if ready else None)
 
 
