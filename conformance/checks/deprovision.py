@@ -110,7 +110,7 @@ def _at_once(case: Case) -> None:
     REQUIRED,
     Certainty.DOCUMENTED,
     "A provision request for a deprovisioned resource does not make it again, and is no fault.",
-    source="a uuid is one resource; requests may come late and again",
+    source="Partner API Reference: the uuid tells repeats apart, and requests come at least once",
 )
 def _then_provision(case: Case) -> None:
     made = case.removed()

@@ -172,10 +172,10 @@ def _refused_message(case: Case) -> None:
 
 @check(
     "plan_change.refused_unchanged",
-    REQUIRED,
-    Certainty.DOCUMENTED,
+    ADVICE,
+    Certainty.INFERRED,
     "A refused change has changed nothing: it is refused again.",
-    source="a refusal leaves the resource on its plan; for Heroku nothing has happened",
+    source="for Heroku nothing has happened",
 )
 def _refused_unchanged(case: Case) -> None:
     made, wanted, answer = _refused(case)

@@ -209,9 +209,9 @@ def _absent_fields(case: Case) -> None:
 @check(
     "provision.grant_time",
     REQUIRED,
-    Certainty.PRACTICE,
+    Certainty.CODE,
     "The grant's 'expires_at' may have an offset without a colon, as in 2016-03-03T18:01:31-0800.",
-    source="seen in requests of Heroku's",
+    source="README of sudo-sandwich, and seen by providers",
 )
 def _grant_time(case: Case) -> None:
     body = case.partner.body()

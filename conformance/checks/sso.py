@@ -213,7 +213,7 @@ def _other_resource(case: Case) -> None:
 
 @check(
     "sso.unknown_resource",
-    REQUIRED,
+    ADVICE,
     Certainty.PRACTICE,
     "A form for a resource that never was, with tokens that match, is answered 403, 404 or 410.",
 )
@@ -224,7 +224,7 @@ def _unknown_resource(case: Case) -> None:
 
 @check(
     "sso.deprovisioned",
-    REQUIRED,
+    ADVICE,
     Certainty.PRACTICE,
     "A form for a deprovisioned resource, with tokens that match, is answered 403, 404 or 410.",
 )

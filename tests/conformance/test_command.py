@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conformance.catalogue import CHECKS
+from conformance.catalogue import CHECKS, Certainty, Level
 from conformance.command import main
 from local.ports import free_port
 from tests.conformance.wrong_provider import PASSWORD, PLANS, SALT, SLUG, WrongProvider, right_manifest
@@ -202,6 +202,11 @@ def test_every_check_is_listed_with_its_level_and_how_sure_it_is(capsys: pytest.
     for check in CHECKS.values():
         assert f"{check.id}  ({check.level.value})\n" in said
     assert "[found in Heroku's own code (kensa asserts exactly 401" in said
+
+
+def test_no_requirement_rests_on_less_than_heroku_s_documents_or_code() -> None:
+    surenesses = {check.certainty for check in CHECKS.values() if check.level is Level.REQUIRED}
+    assert surenesses == {Certainty.DOCUMENTED, Certainty.CODE}
 
 
 def test_ctrl_c_removes_what_was_made(provider: WrongProvider) -> None:
