@@ -11,7 +11,7 @@ from conformance.catalogue import selected
 from conformance.platform_api import PlatformAPI
 from conformance.runner import Run, run_checks
 from conformance.target import Target
-from tests.conformance.wrong_provider import (
+from tests.conformance.acme import (
     CLIENT_SECRET,
     OTHER_PASSWORD,
     OTHER_SLUG,
@@ -19,9 +19,9 @@ from tests.conformance.wrong_provider import (
     REFUSED,
     SALT,
     SLUG,
-    WrongProvider,
     right_manifest,
 )
+from tests.conformance.wrong_provider import WrongProvider
 
 BURST = 8
 

@@ -13,7 +13,8 @@ import pytest
 from conformance.catalogue import CHECKS, Certainty, Level
 from conformance.command import main
 from local.ports import free_port
-from tests.conformance.wrong_provider import PASSWORD, PLANS, SALT, SLUG, WrongProvider, right_manifest
+from tests.conformance.acme import PASSWORD, PLANS, SALT, SLUG, right_manifest
+from tests.conformance.wrong_provider import WrongProvider
 
 PROJECT = Path(__file__).resolve().parents[2]
 

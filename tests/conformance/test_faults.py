@@ -4,9 +4,10 @@ import pytest
 
 from conformance.catalogue import CHECKS
 from conformance.runner import Outcome, Run
+from tests.conformance.acme import right_manifest
 from tests.conformance.conftest import suite
 from tests.conformance.faults import MANIFEST_FAULTS, PROVIDER_FAULTS, Fault, ManifestFault
-from tests.conformance.wrong_provider import WrongProvider, right_manifest
+from tests.conformance.wrong_provider import WrongProvider
 
 
 def ended(run: Run, outcome: Outcome) -> dict[str, str]:

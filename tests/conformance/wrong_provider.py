@@ -6,74 +6,41 @@ A fault is named after the check it is to fail; what each does stands where the 
 import asyncio
 import base64
 import contextlib
-import hashlib
 import json
 import secrets
 import threading
-import time
 import uuid as uuids
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-SLUG, PASSWORD, SALT, CLIENT_SECRET = "acme-llm", "p" * 32, "s" * 32, "c" * 32
-OTHER_SLUG, OTHER_PASSWORD = "acme-sql", "q" * 32
-PLANS = ("test", "large", "tiny")
-REFUSED = ("large", "tiny")
-CONFIG_VARS = ["ACME_LLM_URL", "ACME_LLM_KEY"]
-REGIONS = ("amazon-web-services::us-east-1", "amazon-web-services::eu-west-1")
-VENDOR = "application/vnd.heroku-addons+json; version=3"
-API_ACCEPT = "application/vnd.heroku+json; version=3"
-KNOWN_FIELDS = {"uuid", "name", "plan", "region", "callback_url", "oauth_grant", "options", "log_input_url"}
-KNOWN_FIELDS |= {"log_drain_token", "heroku_id", "logplex_token"}
-SSO_SECONDS = 300
+from tests.conformance.acme import (
+    API_ACCEPT,
+    CLIENT_SECRET,
+    CONFIG_VARS,
+    KNOWN_FIELDS,
+    OTHER_PASSWORD,
+    PASSWORD,
+    PLANS,
+    REFUSED,
+    REGIONS,
+    SLUG,
+    VENDOR,
+    Resource,
+)
+from tests.conformance.wrong_dashboard import WrongDashboard
+
 SLOW_SECONDS, TOO_SLOW_SECONDS = 1.3, 2.4
 
 
-def right_manifest(base_url: str = "https://acme.example.com") -> dict[str, Any]:
-    """The provider's manifest."""
-    return {
-        "id": SLUG,
-        "name": "Acme LLM",
-        "api": {
-            "config_vars_prefix": "ACME_LLM",
-            "config_vars": list(CONFIG_VARS),
-            "password": PASSWORD,
-            "sso_salt": SALT,
-            "regions": ["us", "eu"],
-            "requires": ["log_input", "syslog_drain", "many_per_app"],
-            "production": {"base_url": f"{base_url}/heroku/resources", "sso_url": f"{base_url}/sso/login"},
-            "test": {"base_url": "http://127.0.0.1:5000/heroku/resources"},
-            "version": "3",
-        },
-    }
-
-
-@dataclass
-class Resource:
-    """A resource, also after its end."""
-
-    uuid: str
-    id: Any
-    plan: str
-    first_plan: str
-    code: str = ""
-    state: str = "provisioned"
-    busy: bool = False
-    key: str = field(default_factory=lambda: secrets.token_hex(8))
-
-
-class WrongProvider:
+class WrongProvider(WrongDashboard):
     """Serves `/heroku/resources`, `/sso/login` and `/dashboard/<uuid>` on a thread of its own."""
 
     def __init__(self) -> None:
-        self.faults: frozenset[str] = frozenset()
+        super().__init__()
         self.asynchronous, self.api_url = False, ""
-        self.resources: dict[str, Resource] = {}
         self.never_seen: set[str] = set()
-        self.sessions: dict[str, str] = {}
         self.delayed = False
         self.requests = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,8 +54,8 @@ class WrongProvider:
         application = web.Application()
         application.router.add_route("*", "/heroku/resources", self._partner)
         application.router.add_route("*", "/heroku/resources/{id}", self._partner)
-        application.router.add_route("*", "/sso/login", self._login)
-        application.router.add_get("/dashboard/{uuid}", self._dashboard)
+        application.router.add_route("*", "/sso/login", self.login)
+        application.router.add_get("/dashboard/{uuid}", self.dashboard)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -122,10 +89,6 @@ class WrongProvider:
         """The uuids of resources that were not deprovisioned."""
         return [each.uuid for each in self.resources.values() if each.state != "gone"]
 
-    def wrong(self, fault: str) -> bool:
-        """Whether the provider has the fault."""
-        return fault in self.faults
-
     # --- Partner API ------------------------------------------------------------------------------------------
     async def _partner(self, request: web.Request) -> web.Response:
         self.requests += 1
@@ -133,7 +96,7 @@ class WrongProvider:
         identity = request.match_info.get("id", "")
         if verb not in ("post", "put", "delete") or (verb == "post") == bool(identity):
             return self._answer(405, {"message": "Not here."})
-        resource = self._find(identity)
+        resource = self.find(identity)
         if self.wrong("auth.before_lookup") and verb == "delete" and resource and resource.state == "gone":
             return self._answer(410, {"message": "Gone."})
         if (refusal := self._authorise(request, verb, resource)) is not None:
@@ -369,11 +332,6 @@ class WrongProvider:
             return self._answer(200, {"message": "Removed."})
         return web.Response(status=204)
 
-    def _find(self, identity: str) -> Resource | None:
-        return self.resources.get(identity) or next(
-            (each for each in self.resources.values() if str(each.id) == identity), None
-        )
-
     def _bad(self, fault: str, message: str, *, right: int = 422) -> web.Response:
         if self.wrong(fault):
             return self._answer(500, {"message": "Something went wrong."})
@@ -449,92 +407,3 @@ class WrongProvider:
                 await asyncio.sleep(0.05)
         if resource.state == "provisioning":
             resource.state = "provisioned"
-
-    # --- single sign-on ---------------------------------------------------------------------------------------
-    async def _login(self, request: web.Request) -> web.Response:
-        if request.method == "GET" and self.wrong("sso.get"):
-            form = dict(request.query)
-        elif request.method == "POST":
-            form = {name: str(value) for name, value in (await request.post()).items()}
-        else:
-            return web.Response(status=405, text="Open the dashboard through Heroku.")
-        if self.wrong("sso.unknown_fields") and "path" in form:
-            return web.Response(status=400, text="Unknown fields.")
-        legacy = "resource_id" not in form
-        uuid = form.get("id" if legacy else "resource_id", "")
-        resource = self._find(uuid)
-        try:
-            age = time.time() - int(form.get("timestamp", ""))
-        except (ValueError, OverflowError):
-            return web.Response(status=500 if self.wrong("sso.bad_timestamp") else 403, text="No.")
-        if not self._tokens_right(form, uuid, legacy=legacy) or not self._in_time(age, legacy=legacy):
-            return web.Response(status=403, text="No.")
-        if resource is None and not self.wrong("sso.unknown_resource"):
-            return web.Response(status=404, text="Unknown.")
-        if resource and resource.state == "gone" and not self.wrong("sso.deprovisioned"):
-            return web.Response(status=403, text="Gone.")
-        return self._opened(form, resource.uuid if resource else uuid)
-
-    def _tokens_right(self, form: dict[str, str], uuid: str, *, legacy: bool) -> bool:
-        plain = f"{uuid}:{SALT}:{form['timestamp']}"
-        sha1 = hashlib.sha1(plain.encode()).hexdigest()  # noqa: S324 - Heroku's formula
-        scoped = hashlib.sha256(f"{plain}:{form.get('user_id')}:{form.get('email')}".encode()).hexdigest()
-        if legacy:
-            return form.get("token") == sha1 and not self.wrong("legacy.sso")
-        if self.wrong("sso.form") and "token" in form:
-            return False
-        given = {"user_scoped_resource_token": scoped, "resource_token": sha1}
-        present = [name for name in given if form.get(name)]
-        if not present:
-            return self.wrong("sso.no_token")
-        for fault, needed in (
-            ("user_scoped_token", "resource_token"),
-            ("resource_token", "user_scoped_resource_token"),
-        ):
-            if self.wrong(f"sso.{fault}") and needed not in present:
-                return False
-        if self.wrong("sso.invalid_token"):
-            present = [name for name in present if len(form[name]) in (40, 64)]
-        if self.wrong("sso.wrong_salt"):
-            return all(len(form[name]) in (40, 64) for name in present)
-        if self.wrong("sso.tampered_email") and form.get("resource_token") == sha1:
-            return True
-        if self.wrong("sso.other_resource") and self._of_any_resource(form):
-            return True
-        return all(form[name] == given[name] for name in present)
-
-    def _of_any_resource(self, form: dict[str, str]) -> bool:
-        others = set(self.resources) - {form["resource_id"]}
-        tokens = (hashlib.sha1(f"{uuid}:{SALT}:{form['timestamp']}".encode()) for uuid in others)  # noqa: S324
-        return any(token.hexdigest() == form.get("resource_token") for token in tokens)
-
-    def _in_time(self, age: float, *, legacy: bool) -> bool:
-        if self.wrong("legacy.sso_old" if legacy else "sso.old") and age > 0:
-            return True
-        if self.wrong("sso.future") and age < 0:
-            return True
-        return abs(age) <= (30 if self.wrong("sso.clock_skew") else SSO_SECONDS)
-
-    def _opened(self, form: dict[str, str], uuid: str) -> web.Response:
-        session = secrets.token_hex(16)
-        self.sessions[session] = uuid
-        answer = web.Response(status=302, headers={"Location": f"/dashboard/{uuid}"})
-        if self.wrong("sso.clean_address"):
-            answer.headers["Location"] += f"?t={form.get('resource_token', '')}"
-        if self.wrong("sso.redirect"):
-            answer = web.Response(text="The dashboard.")
-        answer.set_cookie("session", session, httponly=not self.wrong("session.cookie"), samesite="Lax")
-        if form.get("nav-data") and not self.wrong("legacy.nav_cookie"):
-            answer.set_cookie("heroku-nav-data", form["nav-data"], httponly=not self.wrong("session.cookie"))
-        return answer
-
-    async def _dashboard(self, request: web.Request) -> web.Response:
-        uuid, cookie = request.match_info["uuid"], request.cookies.get("session", "")
-        whose = self.sessions.get(cookie)
-        mine = whose == uuid or (whose is not None and self.wrong("session.other_resource"))
-        if not mine and not (not cookie and self.wrong("session.needed")):
-            return web.Response(status=403, text="Sign on first.")
-        resource = self.resources.get(uuid)
-        if resource and resource.state == "gone" and not self.wrong("session.deprovisioned"):
-            return web.Response(status=403, text="Gone.")
-        return web.Response(text=f"The dashboard of {uuid}.")
