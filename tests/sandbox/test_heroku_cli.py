@@ -49,6 +49,8 @@ def heroku(installed_cli: Path, service: Service, tmp_path: Path) -> Cli:
         "HEROKU_HOST": service.url,
         "HEROKU_API_KEY": "any-key",
         "DISABLE_TELEMETRY": "true",
+        # Otherwise each command leaves a process behind that looks for a newer release.
+        "HEROKU_DISABLE_AUTOUPDATE": "true",
         "HEROKU_INFERENCE_ADDON": service.slug,
         "NO_COLOR": "1",
     }
