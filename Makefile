@@ -42,8 +42,9 @@ sandbox: setup-run ## Start the stand-in Heroku alone
 conformance: setup-run ## Check a running service against the Partner API (SERVICE=inference ARGS="--only sso")
 	@$(BIN)/python manage.py conformance $(SERVICE) $(ARGS)
 
-bench: setup ## Measure the Partner API
+bench: setup ## Measure the Partner API and the inference gateway
 	@$(BIN)/python -m bench.partner_api
+	@$(BIN)/python -m bench.gateway
 
 clean: ## Remove data, builds, caches and installed packages
 	@$(PYTHON) -m local clean
