@@ -1,6 +1,7 @@
 """What `make run` starts: the embedded databases, the steps before a start, and the table of processes."""
 
 import hashlib
+import json
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from local import environment, folders
 from local.console import Console
+from local.models import CHAT_MODEL, RERANK_MODEL
 from local.ports import PortTakenError, answers_200, is_taken
 from local.postgres import Postgres
 from local.program import DOORS, WORKERS, Program
@@ -39,6 +41,7 @@ class Ports:
     sandbox_port: int = 8100
     postgres_port: int = 54320
     redis_port: int = 63790
+    models_port: int = 8200
 
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> "Ports":
@@ -54,7 +57,8 @@ class Ports:
         ports = cls(**chosen)
         numbers = [getattr(ports, name) for name in cls.__dataclass_fields__]
         if len(set(numbers)) < len(numbers):
-            raise LaunchError(f"WEB_PORT, SANDBOX_PORT, POSTGRES_PORT and REDIS_PORT must differ: {numbers}")
+            names = ", ".join(name.upper() for name in cls.__dataclass_fields__)
+            raise LaunchError(f"{names} must differ: {numbers}")
         return ports
 
 
@@ -118,7 +122,13 @@ class Stack:
         web += ["addon.asgi:application"]
         sandbox = [python, "-m", "sandbox", "serve", "--host", "127.0.0.1", "--port", str(ports.sandbox_port)]
         sandbox += ["--data", str(self._sandbox_data), "--services", str(self._services_file)]
+        models = [python, "-m", "local.models", "--port", str(ports.models_port)]
         return [
+            Part(
+                name="models",
+                program=lambda: self._program("models", models, stop_seconds=5),
+                is_ready=lambda: answers_200(ports.models_port, "/health"),
+            ),
             Part(
                 name="sandbox",
                 program=lambda: self._program("sandbox", sandbox, stop_seconds=8),
@@ -144,7 +154,7 @@ class Stack:
     def _claim(self) -> None:
         """Settle every port before anything starts; raises LaunchError that names all that are held."""
         taken = []
-        for variable in ("WEB_PORT", "SANDBOX_PORT"):
+        for variable in ("WEB_PORT", "SANDBOX_PORT", "MODELS_PORT"):
             port = getattr(self.ports, variable.lower())
             if is_taken(port):
                 taken.append((variable, str(PortTakenError(port))))
@@ -194,6 +204,7 @@ class Stack:
             "HEROKU_API_URL": sandbox,
             "HEROKU_ID_URL": sandbox,
             "HEROKU_DASHBOARD_URL": sandbox,
+            "INFERENCE_UPSTREAMS": self._local_upstreams(),
             **environment.kept_secrets(self.data / "secrets.env"),
         }
         if self._postgres:
@@ -243,6 +254,14 @@ class Stack:
 
     def _manage(self, command: str, *options: str, answer: Path | None = None) -> Program:
         return self._program(command, [sys.executable, "manage.py", command, *options], answer=answer)
+
+    def _local_upstreams(self) -> str:
+        """The small models of this machine, in place of every plan's own."""
+        url = f"http://127.0.0.1:{self.ports.models_port}/v1"
+        models = {"chat": CHAT_MODEL, "rerank": RERANK_MODEL}
+        return json.dumps(
+            {kind: {"url": url, "model": name, "stand_in": name} for kind, name in models.items()}
+        )
 
     @property
     def _sandbox_data(self) -> Path:

@@ -64,6 +64,16 @@ FILES = {
         app = Celery(broker=os.environ["REDIS_URL"])
         app.conf.broker_connection_retry_on_startup = True
     """,
+    "local/__init__.py": "",
+    "local/models/__init__.py": "",
+    "local/models/__main__.py": """
+        import http.server, sys
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler).serve_forever()
+    """,
     "sandbox/__init__.py": "",
     "sandbox/__main__.py": """
         import http.server, json, sys
@@ -81,7 +91,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {
-            name: str(free_port()) for name in ("WEB_PORT", "SANDBOX_PORT", "POSTGRES_PORT", "REDIS_PORT")
+            name: str(free_port())
+            for name in ("WEB_PORT", "SANDBOX_PORT", "POSTGRES_PORT", "REDIS_PORT", "MODELS_PORT")
         }
         for name, text in FILES.items():
             path = folder / name
