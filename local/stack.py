@@ -12,6 +12,7 @@ from pathlib import Path
 
 from local import environment, folders
 from local.console import Console
+from local.kafka import Jars, Kafka
 from local.models import CHAT_MODEL, RERANK_MODEL
 from local.ports import PortTakenError, answers_200, is_taken
 from local.postgres import Postgres
@@ -42,6 +43,7 @@ class Ports:
     postgres_port: int = 54320
     redis_port: int = 63790
     models_port: int = 8200
+    kafka_port: int = 9092
 
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> "Ports":
@@ -75,6 +77,7 @@ class Stack:
         self.ports = Ports.chosen(self._own)
         self._postgres: Postgres | None = None
         self._redis: Redis | None = None
+        self._kafka: Kafka | None = None
 
     def run(self, *, check: bool = False) -> int:
         """Start everything, wait until it is ready, keep it running until asked to stop.
@@ -164,7 +167,20 @@ class Stack:
             )
         if not self._own.get("REDIS_URL"):
             self._redis = Redis(self.data / "redis", port=self.ports.redis_port, persist=True)
-        for variable, store in (("POSTGRES_PORT", self._postgres), ("REDIS_PORT", self._redis)):
+        # Whoever names a cluster of their own gets no broker from us.
+        if not self._own.get("KAFKA_ADMIN_BROKERS"):
+            self._kafka = Kafka(
+                self.data / "kafka",
+                jars=Jars(self.data / "kafka-jars", say=self._console.say),
+                port=self.ports.kafka_port,
+                say=self._console.say,
+            )
+        stores = (
+            ("POSTGRES_PORT", self._postgres),
+            ("REDIS_PORT", self._redis),
+            ("KAFKA_PORT", self._kafka),
+        )
+        for variable, store in stores:
             try:
                 if store:
                     store.claim()
@@ -191,8 +207,16 @@ class Stack:
         self.environment = self._settle_environment()
         environment.write(self.data / "local.env", self.environment)
         self._run_steps(supervisor)
-        added = [part.name for part in self.parts() if supervisor.add(part)]
+        parts = [*self._brokers(), *self.parts()]
+        added = [part.name for part in parts if supervisor.add(part)]
         return supervisor.wait_ready(added, seconds=READY_SECONDS)
+
+    def _brokers(self) -> list[Part]:
+        """The Kafka broker, unless the user has one. Without it the rest runs, and Kafka's provisions wait."""
+        kafka = self._kafka
+        if kafka is None:
+            return []
+        return [Part(name="kafka", program=kafka.prepared, is_ready=kafka.is_ready, needs=kafka.jars.missing)]
 
     def _settle_environment(self) -> dict[str, str]:
         """What the processes get beside our own environment; what the user set wins over what we make."""
@@ -211,7 +235,10 @@ class Stack:
             made["DATABASE_URL"] = self._postgres.url
         if self._redis:
             made["REDIS_URL"] = self._redis.url
-        named = (*made, "DATABASE_URL", "REDIS_URL")
+        if self._kafka:
+            made.update(self._kafka.environment)
+        kafka = (name for name in self._own if name.startswith("KAFKA_") and name != "KAFKA_PORT")
+        named = (*made, "DATABASE_URL", "REDIS_URL", *kafka)
         own = {name: self._own[name] for name in named if self._own.get(name)}
         return {**self._dotenv, **made, **own}
 
@@ -276,7 +303,7 @@ class Stack:
         return running.get("HEROKU_API_URL", "an address it has not chosen yet")
 
     def _release(self) -> None:
-        for store in (self._postgres, self._redis):
+        for store in (self._postgres, self._redis, self._kafka):
             if store:
                 store.release()
 
