@@ -1,5 +1,5 @@
 # Every target works in a fresh clone: it sets up what it needs first, and that is quick when nothing changed.
-# Ports: make run WEB_PORT=8000 SANDBOX_PORT=8100 POSTGRES_PORT=54320 REDIS_PORT=63790
+# Ports: make run WEB_PORT=8000 SANDBOX_PORT=8100 POSTGRES_PORT=54320 REDIS_PORT=63790 MODELS_PORT=8200 KAFKA_PORT=9092
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,8 +42,9 @@ sandbox: setup-run ## Start the stand-in Heroku alone
 conformance: setup-run ## Check a running service against the Partner API (SERVICE=inference ARGS="--only sso")
 	@$(BIN)/python manage.py conformance $(SERVICE) $(ARGS)
 
-bench: setup ## Measure the Partner API
+bench: setup ## Measure the Partner API and the inference gateway
 	@$(BIN)/python -m bench.partner_api
+	@$(BIN)/python -m bench.gateway
 
 clean: ## Remove data, builds, caches and installed packages
 	@$(PYTHON) -m local clean

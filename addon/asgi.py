@@ -1,4 +1,6 @@
-"""The web process: an ASGI application that serves Django's synchronous views from a fixed pool of threads.
+"""The web process: the inference gateway, and Django's synchronous views served from a fixed pool of threads.
+
+The gateway's addresses meet no Django middleware: it answers in the event loop, where Django costs a millisecond.
 
 Django's own ASGI handler starts a thread and hops between it and the event loop several times for each request, which
 costs more than most of our views do. Here a request makes one hop, and its thread keeps its database connection.
@@ -22,9 +24,12 @@ django_application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 - after Django is set up
 
+from addon.inference.gateway.app import Gateway  # noqa: E402 - after Django is set up
+
 LARGEST_BODY = 16 * 1_048_576
 """Bytes that are read before anybody has looked at the request; Django's own limit for what it keeps is lower."""
 
+_gateway = Gateway()
 _threads = ThreadPoolExecutor(max_workers=settings.WEB_THREADS, thread_name_prefix="django")
 
 
@@ -112,6 +117,9 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
+    if scope["type"] == "http" and _gateway.serves(scope["path"]):
+        await _gateway(scope, receive, send)
+        return
     await PooledDjango(django_application)(scope, receive, send)  # type: ignore[no-untyped-call]
 
 
@@ -121,6 +129,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
         if message["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
         else:
+            await _gateway.close()
             _threads.shutdown(wait=True)
             await send({"type": "lifespan.shutdown.complete"})
             return

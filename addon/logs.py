@@ -54,6 +54,8 @@ def logging_config(*, log_format: str, level: str) -> None:
                 "celery.app.trace": {"level": "WARNING"},
                 "celery.beat": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
+                # What fails is raised to us; its debug lines would tell passwords.
+                "kafka": {"level": "CRITICAL"},
                 "uvicorn.access": {"level": "WARNING"},
                 "django.request": {"level": "ERROR"},
             },

@@ -138,6 +138,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86400.0,
         "options": {"expires": 3600, "queue": "maintenance"},
     },
+    "kafka-usage": {
+        "task": "kafkacluster.count_usage",
+        "schedule": 60.0,
+        "options": {"expires": 60, "queue": "usage"},
+    },
+    "kafka-reconcile": {
+        "task": "kafkacluster.reconcile",
+        "schedule": 900.0,
+        "options": {"expires": 900, "queue": "maintenance"},
+    },
     "purge-logins": {
         "task": "sso.purge",
         "schedule": 900.0,

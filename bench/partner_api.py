@@ -65,6 +65,11 @@ class Server:
         self.origin = origin
         self._environment = environment
 
+    @property
+    def database_url(self) -> str:
+        """The provider's database."""
+        return self._environment["DATABASE_URL"]
+
     def measure(self, requests: list[Request], *, concurrency: int, expected: int) -> Result:
         """Send the requests; SystemExit when one is answered otherwise than `expected`."""
         job = {"origin": self.origin, "concurrency": concurrency, "requests": requests}

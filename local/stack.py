@@ -1,6 +1,7 @@
 """What `make run` starts: the embedded databases, the steps before a start, and the table of processes."""
 
 import hashlib
+import json
 import os
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from local import environment, folders
 from local.console import Console
+from local.kafka import Jars, Kafka
+from local.models import CHAT_MODEL, RERANK_MODEL
 from local.ports import PortTakenError, answers_200, is_taken
 from local.postgres import Postgres
 from local.program import DOORS, WORKERS, Program
@@ -39,6 +42,8 @@ class Ports:
     sandbox_port: int = 8100
     postgres_port: int = 54320
     redis_port: int = 63790
+    models_port: int = 8200
+    kafka_port: int = 9092
 
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> "Ports":
@@ -54,7 +59,8 @@ class Ports:
         ports = cls(**chosen)
         numbers = [getattr(ports, name) for name in cls.__dataclass_fields__]
         if len(set(numbers)) < len(numbers):
-            raise LaunchError(f"WEB_PORT, SANDBOX_PORT, POSTGRES_PORT and REDIS_PORT must differ: {numbers}")
+            names = ", ".join(name.upper() for name in cls.__dataclass_fields__)
+            raise LaunchError(f"{names} must differ: {numbers}")
         return ports
 
 
@@ -71,6 +77,7 @@ class Stack:
         self.ports = Ports.chosen(self._own)
         self._postgres: Postgres | None = None
         self._redis: Redis | None = None
+        self._kafka: Kafka | None = None
 
     def run(self, *, check: bool = False) -> int:
         """Start everything, wait until it is ready, keep it running until asked to stop.
@@ -118,7 +125,13 @@ class Stack:
         web += ["addon.asgi:application"]
         sandbox = [python, "-m", "sandbox", "serve", "--host", "127.0.0.1", "--port", str(ports.sandbox_port)]
         sandbox += ["--data", str(self._sandbox_data), "--services", str(self._services_file)]
+        models = [python, "-m", "local.models", "--port", str(ports.models_port)]
         return [
+            Part(
+                name="models",
+                program=lambda: self._program("models", models, stop_seconds=5),
+                is_ready=lambda: answers_200(ports.models_port, "/health"),
+            ),
             Part(
                 name="sandbox",
                 program=lambda: self._program("sandbox", sandbox, stop_seconds=8),
@@ -144,7 +157,7 @@ class Stack:
     def _claim(self) -> None:
         """Settle every port before anything starts; raises LaunchError that names all that are held."""
         taken = []
-        for variable in ("WEB_PORT", "SANDBOX_PORT"):
+        for variable in ("WEB_PORT", "SANDBOX_PORT", "MODELS_PORT"):
             port = getattr(self.ports, variable.lower())
             if is_taken(port):
                 taken.append((variable, str(PortTakenError(port))))
@@ -154,7 +167,20 @@ class Stack:
             )
         if not self._own.get("REDIS_URL"):
             self._redis = Redis(self.data / "redis", port=self.ports.redis_port, persist=True)
-        for variable, store in (("POSTGRES_PORT", self._postgres), ("REDIS_PORT", self._redis)):
+        # Whoever names a cluster of their own gets no broker from us.
+        if not self._own.get("KAFKA_ADMIN_BROKERS"):
+            self._kafka = Kafka(
+                self.data / "kafka",
+                jars=Jars(self.data / "kafka-jars", say=self._console.say),
+                port=self.ports.kafka_port,
+                say=self._console.say,
+            )
+        stores = (
+            ("POSTGRES_PORT", self._postgres),
+            ("REDIS_PORT", self._redis),
+            ("KAFKA_PORT", self._kafka),
+        )
+        for variable, store in stores:
             try:
                 if store:
                     store.claim()
@@ -181,8 +207,16 @@ class Stack:
         self.environment = self._settle_environment()
         environment.write(self.data / "local.env", self.environment)
         self._run_steps(supervisor)
-        added = [part.name for part in self.parts() if supervisor.add(part)]
+        parts = [*self._brokers(), *self.parts()]
+        added = [part.name for part in parts if supervisor.add(part)]
         return supervisor.wait_ready(added, seconds=READY_SECONDS)
+
+    def _brokers(self) -> list[Part]:
+        """The Kafka broker, unless the user has one. Without it the rest runs, and Kafka's provisions wait."""
+        kafka = self._kafka
+        if kafka is None:
+            return []
+        return [Part(name="kafka", program=kafka.prepared, is_ready=kafka.is_ready, needs=kafka.jars.missing)]
 
     def _settle_environment(self) -> dict[str, str]:
         """What the processes get beside our own environment; what the user set wins over what we make."""
@@ -194,13 +228,17 @@ class Stack:
             "HEROKU_API_URL": sandbox,
             "HEROKU_ID_URL": sandbox,
             "HEROKU_DASHBOARD_URL": sandbox,
+            "INFERENCE_UPSTREAMS": self._local_upstreams(),
             **environment.kept_secrets(self.data / "secrets.env"),
         }
         if self._postgres:
             made["DATABASE_URL"] = self._postgres.url
         if self._redis:
             made["REDIS_URL"] = self._redis.url
-        named = (*made, "DATABASE_URL", "REDIS_URL")
+        if self._kafka:
+            made.update(self._kafka.environment)
+        kafka = (name for name in self._own if name.startswith("KAFKA_") and name != "KAFKA_PORT")
+        named = (*made, "DATABASE_URL", "REDIS_URL", *kafka)
         own = {name: self._own[name] for name in named if self._own.get(name)}
         return {**self._dotenv, **made, **own}
 
@@ -244,6 +282,14 @@ class Stack:
     def _manage(self, command: str, *options: str, answer: Path | None = None) -> Program:
         return self._program(command, [sys.executable, "manage.py", command, *options], answer=answer)
 
+    def _local_upstreams(self) -> str:
+        """The small models of this machine, in place of every plan's own."""
+        url = f"http://127.0.0.1:{self.ports.models_port}/v1"
+        models = {"chat": CHAT_MODEL, "rerank": RERANK_MODEL}
+        return json.dumps(
+            {kind: {"url": url, "model": name, "stand_in": name} for kind, name in models.items()}
+        )
+
     @property
     def _sandbox_data(self) -> Path:
         return self.data / "sandbox"
@@ -257,7 +303,7 @@ class Stack:
         return running.get("HEROKU_API_URL", "an address it has not chosen yet")
 
     def _release(self) -> None:
-        for store in (self._postgres, self._redis):
+        for store in (self._postgres, self._redis, self._kafka):
             if store:
                 store.release()
 

@@ -8,3 +8,7 @@ class KafkaClusterConfig(AppConfig):
 
     name = "addon.kafkacluster"
     verbose_name = "KafkaCluster"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from addon.kafkacluster import checks  # noqa: F401 - importing registers them

@@ -1,12 +1,14 @@
 """The first record, as the overview shows it."""
 
+from addon.kafkacluster.config import kafka_environment
+
 _PRODUCER = """\
 import os
 from confluent_kafka import Producer
 
 producer = Producer({{
     "bootstrap.servers": os.environ["KAFKACLUSTER_BROKERS"],
-    "security.protocol": "SASL_SSL",
+    "security.protocol": "{protocol}",
     "sasl.mechanism": os.environ["KAFKACLUSTER_SASL_METHOD"],
     "sasl.username": os.environ["KAFKACLUSTER_USERNAME"],
     "sasl.password": os.environ["KAFKACLUSTER_PASSWORD"],
@@ -17,4 +19,4 @@ producer.flush()"""
 
 def producer_example(prefix: str) -> str:
     """Python that sends a record to a topic of the tenant with this prefix."""
-    return _PRODUCER.format(prefix=prefix)
+    return _PRODUCER.format(prefix=prefix, protocol=kafka_environment().security_protocol)

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.urls import reverse
 
+from addon.kafkacluster import tenants
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.models import Tenant
-from addon.kafkacluster.tenants import end_tenant, ensure_tenant
+from addon.kafkacluster.usage import check_fits
 from provisioning.credentials import active_credential
 from provisioning.models import Plan, Resource, new_public_id
 from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Step
@@ -24,9 +25,6 @@ LIMITS = (
     "stored_bytes",
     "max_message_bytes",
 )
-# A rotation puts the new password on the other mechanism of the same user, so both work during the overlap and the
-# user's quota stays one.
-MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
 
 
 class KafkaCluster(AddonService):
@@ -57,8 +55,15 @@ class KafkaCluster(AddonService):
             raise ValueError("limits are whole numbers above zero")
 
     def provision_steps(self) -> Sequence[Step]:
-        """Tenant, then password."""
-        return (Step("create tenant", ensure_tenant), ISSUE_CREDENTIAL)
+        """The row, then on the cluster quotas, rights and password in this order, then a login to prove it."""
+        return (
+            Step("create tenant", tenants.ensure_tenant),
+            ISSUE_CREDENTIAL,
+            Step("set quotas", tenants.set_quotas),
+            Step("grant rights", tenants.grant_rights),
+            Step("install password", tenants.install_password),
+            Step("verify login", tenants.verify_login),
+        )
 
     def config_vars(self, resource: Resource) -> dict[str, str]:
         """User, password, SASL mechanism and brokers."""
@@ -73,29 +78,60 @@ class KafkaCluster(AddonService):
             "KAFKACLUSTER_BROKERS": kafka_environment().brokers,
         }
 
+    def check_plan_change(self, resource: Resource, plan: Plan) -> None:
+        """Refuse a plan that allows less than the tenant keeps, as counted last."""
+        tenant = Tenant.objects.filter(resource=resource).first()
+        if tenant is not None:
+            check_fits(tenant, plan)
+
+    def change_plan_steps(self) -> Sequence[Step]:
+        """The new plan's quotas; user, password and data stay."""
+        return (Step("set quotas", tenants.set_quotas),)
+
     def generate_secret(self, resource: Resource) -> GeneratedSecret:
         """A password (URL-safe, so that it survives any config file) on the mechanism the active one is not on."""
         active = active_credential(resource)
-        mechanism = MECHANISMS[1] if active and active.kind == MECHANISMS[0] else MECHANISMS[0]
+        first, second = tenants.MECHANISMS
+        mechanism = second if active and active.kind == first else first
         return GeneratedSecret(new_public_id(), secrets.token_urlsafe(32), kind=mechanism)
 
+    def install_credential_steps(self) -> Sequence[Step]:
+        """The new password, beside the former one."""
+        return (
+            Step("install password", tenants.install_password),
+            Step("verify login", tenants.verify_login),
+        )
+
+    def remove_credential_steps(self) -> Sequence[Step]:
+        """Nothing but the passwords that are still valid."""
+        return (Step("remove passwords", tenants.keep_live_passwords),)
+
     def deprovision_steps(self) -> Sequence[Step]:
-        """End the tenant."""
-        return (Step("end tenant", end_tenant),)
+        """Rights and logins, groups and topics, quotas; then a look at whether anything is left."""
+        return (
+            Step("shut out", tenants.shut_out),
+            Step("delete groups and topics", tenants.delete_data),
+            Step("remove quotas", tenants.remove_quotas),
+            Step("sweep", tenants.sweep),
+            Step("end tenant", tenants.end_tenant),
+        )
 
     def dashboard_url(self, resource: Resource) -> str:
         """The overview."""
         return reverse("kafkacluster:overview", args=[resource.uuid])
 
     def usage_summary(self, resource: Resource) -> list[Meter]:
-        """Throughput and resource quotas."""
+        """Throughput and resource quotas, with what was counted of the latter within the last minute."""
         limits = resource.plan.limits if resource.plan else {}
+        tenant = Tenant.objects.filter(resource=resource).first() or Tenant(
+            topics=0, partitions=0, stored_bytes=0
+        )
         return [
             Meter("Produce", limits.get("produce_bytes_per_second"), "bytes/s"),
             Meter("Consume", limits.get("consume_bytes_per_second"), "bytes/s"),
-            Meter("Topics", limits.get("topics"), "topics"),
-            Meter("Partitions", limits.get("partitions"), "partitions"),
-            Meter("Stored data", limits.get("stored_bytes"), "bytes"),
+            Meter("Topics", limits.get("topics"), "topics", used=tenant.topics),
+            Meter("Partitions", limits.get("partitions"), "partitions", used=tenant.partitions),
+            Meter("Stored data", limits.get("stored_bytes"), "bytes", used=tenant.stored_bytes),
         ]
 
     def limit_rows(self, plan: Plan) -> list[tuple[str, str]]:

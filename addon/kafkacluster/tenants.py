@@ -1,18 +1,74 @@
-"""Making and ending a tenant."""
+"""Making, changing and ending a tenant, on the cluster and in its row.
+
+Each function is a step: it reads what is there and brings it to what should be, so it may run again at any time. The
+order of a provision is quotas, rights, password: half a tenant can never use the cluster without limit. The order of a
+removal begins with the rights, which stops open connections at once.
+"""
 
 import secrets
+from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from addon.kafkacluster.cluster import (
+    CONSUME_QUOTA,
+    PRODUCE_QUOTA,
+    Cluster,
+    Grant,
+    connect,
+    log_in_as_tenant,
+)
+from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.models import Tenant
-from provisioning.models import Operation
+from provisioning.models import Credential, Operation, Plan, Resource
+from provisioning.services import Fault, Unrecoverable
+from provisioning.states import CredentialState
 
 _PREFIX_LENGTH = 12
+# A rotation puts the new password on the other mechanism of the same user, so both work during the overlap and the
+# user's quota stays one.
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
+# Nobody may create or configure topics past us: a principal's own rights know no counts. READ and WRITE bring DESCRIBE.
+_RIGHTS = (
+    ("TOPIC", "READ"),
+    ("TOPIC", "WRITE"),
+    ("TOPIC", "DESCRIBE_CONFIGS"),
+    ("GROUP", "READ"),
+    ("GROUP", "DELETE"),
+    ("TRANSACTIONAL_ID", "WRITE"),
+)
 
 
+def grants_of(prefix: str) -> set[Grant]:
+    """Everything that a tenant with this prefix may do."""
+    return {Grant(resource, prefix, operation) for resource, operation in _RIGHTS}
+
+
+def quotas_of(limits: Mapping[str, int], *, brokers: int) -> dict[str, int | None]:
+    """The quotas, per broker, that keep a tenant within its plan's limits on a cluster of that many brokers."""
+    return {
+        PRODUCE_QUOTA: max(1, limits["produce_bytes_per_second"] // brokers),
+        CONSUME_QUOTA: max(1, limits["consume_bytes_per_second"] // brokers),
+    }
+
+
+def broker_count(cluster: Cluster) -> int:
+    """By how many brokers a plan's rates are divided: also by those that are down now and will be back."""
+    return max(kafka_environment().broker_count, len(cluster.broker_ids()))
+
+
+def passwords_of(resource: Resource) -> dict[str, str]:
+    """The password on each mechanism that the resource's live credentials have; a later one's wins."""
+    live = Credential.objects.filter(resource=resource).exclude(state=CredentialState.REVOKED)
+    return {
+        credential.kind: credential.get_sealed("secret") or "" for credential in live.order_by("created_at")
+    }
+
+
+# --- provision ----------------------------------------------------------------------------------------------
 def ensure_tenant(operation: Operation) -> None:
-    """Give the operation's resource its tenant, if it has none.
+    """Give the operation's resource its tenant row, if it has none.
 
     The prefix has a fixed length and ends in a separator, so no tenant's prefix begins another's; neither it
     nor the user name is ever used again.
@@ -28,8 +84,122 @@ def ensure_tenant(operation: Operation) -> None:
             continue
 
 
+def set_quotas(operation: Operation) -> None:
+    """Set the quotas of the plan that the resource has now."""
+    tenant = _tenant(operation)
+    with connect() as cluster:
+        cluster.set_quotas(tenant.username, quotas_of(_plan(tenant).limits, brokers=broker_count(cluster)))
+
+
+def grant_rights(operation: Operation) -> None:
+    """Let the tenant use what begins with its prefix."""
+    tenant = _tenant(operation)
+    with connect() as cluster:
+        cluster.grant(tenant.username, sorted(grants_of(tenant.prefix)))
+
+
+def install_password(operation: Operation) -> None:
+    """Let the active credential's password in, on its mechanism."""
+    tenant = _tenant(operation)
+    active = _active(tenant.resource)
+    with connect() as cluster:
+        cluster.set_password(tenant.username, active.kind, active.get_sealed("secret") or "")
+
+
+def verify_login(operation: Operation) -> None:
+    """Log in as the customer's client will; Fault as long as that does not work."""
+    tenant = _tenant(operation)
+    active = _active(tenant.resource)
+    log_in_as_tenant(tenant.username, active.kind, active.get_sealed("secret") or "")
+
+
+def keep_live_passwords(operation: Operation) -> None:
+    """Let in exactly the passwords of the live credentials: also where an ended one had replaced a live one."""
+    tenant = _tenant(operation)
+    kept = passwords_of(tenant.resource)
+    with connect() as cluster:
+        for mechanism, password in kept.items():
+            cluster.set_password(tenant.username, mechanism, password)
+        for mechanism in cluster.mechanisms(tenant.username).get(tenant.username, set()) - set(kept):
+            cluster.remove_password(tenant.username, mechanism)
+
+
+# --- deprovision --------------------------------------------------------------------------------------------
+def shut_out(operation: Operation) -> None:
+    """Take the tenant's rights, which ends all traffic at once, and then its logins."""
+    for tenant in _tenants(operation):
+        with connect() as cluster:
+            cluster.revoke_grants(tenant.username)
+            for mechanism in MECHANISMS:
+                cluster.remove_password(tenant.username, mechanism)
+
+
+def delete_data(operation: Operation) -> None:
+    """Delete the tenant's consumer groups, then its topics with all they hold."""
+    for tenant in _tenants(operation):
+        with connect() as cluster:
+            if groups := cluster.groups(tenant.prefix):
+                cluster.delete_groups(groups)
+            if topics := cluster.topics(tenant.prefix):
+                cluster.delete_topics(topics)
+
+
+def remove_quotas(operation: Operation) -> None:
+    """Remove the quotas, last of all: a straggler is never without limit."""
+    for tenant in _tenants(operation):
+        with connect() as cluster:
+            cluster.set_quotas(tenant.username, {PRODUCE_QUOTA: None, CONSUME_QUOTA: None})
+
+
+def sweep(operation: Operation) -> None:
+    """Look at the whole cluster for anything of the tenant; Fault names what is left and takes it away."""
+    for tenant in _tenants(operation):
+        with connect() as cluster:
+            left = left_of(cluster, tenant)
+        if left:
+            for removal in (shut_out, delete_data, remove_quotas):
+                removal(operation)
+            raise Fault(f"left on the cluster: {', '.join(left)}", retry_after=0.2)
+
+
+def left_of(cluster: Cluster, tenant: Tenant) -> list[str]:
+    """What the cluster has of the tenant, each named by its kind."""
+    name = tenant.username
+    found = [f"ACL {grant.resource} {grant.operation}" for grant in cluster.grants(name).get(name, ())]
+    found += [f"password {mechanism}" for mechanism in cluster.mechanisms(name).get(name, ())]
+    found += [f"group {group}" for group in cluster.groups(tenant.prefix)]
+    found += [f"topic {topic}" for topic in cluster.topics(tenant.prefix)]
+    found += [f"quota {key}" for key in cluster.quotas(name).get(name, ())]
+    return found
+
+
 def end_tenant(operation: Operation) -> None:
     """Mark the tenant as removed; the row stays so that its names are never given to anybody else."""
     Tenant.objects.filter(resource_id=operation.resource_id, removed_at=None).update(
-        removed_at=timezone.now()
+        removed_at=timezone.now(), topics=0, partitions=0, stored_bytes=0, usage_at=timezone.now()
     )
+
+
+def _tenants(operation: Operation) -> list[Tenant]:
+    """The tenant, or none when the provision did not come that far."""
+    return list(Tenant.objects.filter(resource_id=operation.resource_id))
+
+
+def _tenant(operation: Operation) -> Tenant:
+    tenant = Tenant.objects.select_related("resource__plan").filter(resource_id=operation.resource_id).first()
+    if tenant is None or tenant.removed_at is not None:
+        raise Unrecoverable("the resource has no tenant")
+    return tenant
+
+
+def _plan(tenant: Tenant) -> Plan:
+    if tenant.resource.plan is None:
+        raise Unrecoverable("the resource has no plan")
+    return tenant.resource.plan
+
+
+def _active(resource: Resource) -> Credential:
+    credential = Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).first()
+    if credential is None:
+        raise Unrecoverable("the resource has no password")
+    return credential

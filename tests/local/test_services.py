@@ -12,6 +12,7 @@ import pytest
 from local.ports import is_taken
 from tests.local.processes import Session, eventually, kill, session
 from tests.support.folders import server_folder
+from tests.support.kafka import NO_KAFKA
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +47,7 @@ def inner_run(folder: Path, *options: str, seconds: int, seen: int) -> Iterator[
     (folder / "test_inner.py").write_text(f"SECONDS, SEEN = {seconds}, {seen}\n{INNER}")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p tests.support.services -p no:django\n")
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environ = {**kept, "PYTHONPATH": str(PROJECT), "TMPDIR": str(folder)}
+    environ = {**kept, "PYTHONPATH": str(PROJECT), "TMPDIR": str(folder), NO_KAFKA: "not asked for here"}
     with session("-m", "pytest", "-q", *options, folder=folder, environ=environ) as started:
         yield started
 

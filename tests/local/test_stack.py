@@ -21,6 +21,7 @@ from local.folders import fallback_for
 from local.ports import free_port
 from tests.local.processes import Session, eventually, is_running, kill, session
 from tests.support.folders import server_folder
+from tests.support.kafka import JARS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,16 @@ FILES = {
         app = Celery(broker=os.environ["REDIS_URL"])
         app.conf.broker_connection_retry_on_startup = True
     """,
+    "local/__init__.py": "",
+    "local/models/__init__.py": "",
+    "local/models/__main__.py": """
+        import http.server, sys
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler).serve_forever()
+    """,
     "sandbox/__init__.py": "",
     "sandbox/__main__.py": """
         import http.server, json, sys
@@ -81,7 +92,15 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {
-            name: str(free_port()) for name in ("WEB_PORT", "SANDBOX_PORT", "POSTGRES_PORT", "REDIS_PORT")
+            name: str(free_port())
+            for name in (
+                "WEB_PORT",
+                "SANDBOX_PORT",
+                "POSTGRES_PORT",
+                "REDIS_PORT",
+                "MODELS_PORT",
+                "KAFKA_PORT",
+            )
         }
         for name, text in FILES.items():
             path = folder / name
@@ -90,13 +109,22 @@ class Project:
         shutil.copy(PROJECT / "gunicorn.conf.py", folder)
 
     def run(self, *options: str, **environ: str) -> AbstractContextManager[Session]:
-        """Start the launcher in an environment that knows nothing of the test run's own databases."""
+        """Start the launcher in an environment that knows nothing of the test run's own databases.
+
+        A Kafka cluster of the user's own is named, so that none is started; `KAFKA_ADMIN_BROKERS=""` starts one.
+        """
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return session(
             str(self.folder / "launch.py"),
             *options,
             folder=self.folder,
-            environ={**kept, **self.ports, "PYTHONUNBUFFERED": "1", **environ},
+            environ={
+                **kept,
+                **self.ports,
+                "PYTHONUNBUFFERED": "1",
+                "KAFKA_ADMIN_BROKERS": "kafka.invalid:9093",
+                **environ,
+            },
         )
 
     def get(self, name: str, path: str) -> int:
@@ -215,6 +243,26 @@ def test_databases_named_by_the_user_are_used_and_none_is_started(project: Proje
     assert project.local_env["EXTRA"] == "of the user"
     assert not (project.folder / ".data" / "postgres").exists()
     assert not (project.folder / ".data" / "redis").exists()
+
+
+def test_a_run_has_a_kafka_broker_on_its_port(project: Project) -> None:
+    (project.folder / ".data").mkdir(mode=0o711)
+    (project.folder / ".data" / "kafka-jars").symlink_to(JARS)
+    with project.run("--check", KAFKA_ADMIN_BROKERS="") as launcher:
+        assert launcher.end(seconds=90) == 0, launcher.text
+    assert project.local_env["KAFKA_BROKERS"] == f"127.0.0.1:{project.ports['KAFKA_PORT']}"
+    assert "Kafka Server started" in (project.folder / ".data" / "kafka" / "server.log").read_text()
+
+
+def test_without_a_fitting_java_the_broker_is_left_out_by_name_and_the_rest_runs(project: Project) -> None:
+    java = project.folder / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    java.chmod(0o755)
+    path = f"{java.parent}:{os.environ['PATH']}"
+    with project.run("--check", KAFKA_ADMIN_BROKERS="", PATH=path) as launcher:
+        assert launcher.end(seconds=60) == 0, launcher.text
+    assert "kafka is left out: Java 17 or newer is needed for Apache Kafka: found 11" in launcher.text
 
 
 def test_secrets_are_for_their_owner_alone_and_addresses_follow_the_ports(project: Project) -> None:

@@ -55,11 +55,11 @@ def meet(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
-    path("v1/echo", echo),
-    path("v1/echö", echo),
-    path("v1/stream", stream),
-    path("v1/crash", crash),
-    path("v1/meet", meet),
+    path("heroku/echo", echo),
+    path("heroku/echö", echo),
+    path("heroku/stream", stream),
+    path("heroku/crash", crash),
+    path("heroku/meet", meet),
     *project_urls,
 ]
 __all__ = ["handler404", "handler500", "urlpatterns"]
@@ -142,7 +142,7 @@ async def call(
 
 def test_a_request_arrives_whole_and_is_answered_in_one_piece() -> None:
     answer = asyncio.run(
-        call("POST", "/v1/echo?a=1&b=%C3%A9", b"hello ", b"w\xc3\xb6rld", headers={"X-Some": "thing"})
+        call("POST", "/heroku/echo?a=1&b=%C3%A9", b"hello ", b"w\xc3\xb6rld", headers={"X-Some": "thing"})
     )
     assert answer.status == 200
     assert answer.json["body"] == "hello wörld"
@@ -154,67 +154,69 @@ def test_a_request_arrives_whole_and_is_answered_in_one_piece() -> None:
 
 
 def test_a_path_beyond_ascii_arrives() -> None:
-    assert asyncio.run(call("GET", "/v1/echö")).json["path"] == "/v1/echö"
+    assert asyncio.run(call("GET", "/heroku/echö")).json["path"] == "/heroku/echö"
 
 
 def test_a_body_sent_in_chunks_without_a_length_is_read() -> None:
-    answer = asyncio.run(call("POST", "/v1/echo", b"hello ", b"", b"world", length=False))
+    answer = asyncio.run(call("POST", "/heroku/echo", b"hello ", b"", b"world", length=False))
     assert answer.json["body"] == "hello world"
 
 
 def test_a_wrong_length_does_not_hide_a_part_of_the_body() -> None:
-    answer = asyncio.run(call("POST", "/v1/echo", b"hello", headers={"content-length": "2"}, length=False))
+    answer = asyncio.run(
+        call("POST", "/heroku/echo", b"hello", headers={"content-length": "2"}, length=False)
+    )
     assert answer.json["body"] == "hello"
 
 
 def test_a_stream_is_sent_piece_by_piece() -> None:
-    answer = asyncio.run(call("GET", "/v1/stream"))
+    answer = asyncio.run(call("GET", "/heroku/stream"))
     assert answer.body == b"one two three"
     assert [message.get("body") for message in answer.messages[1:4]] == [b"one ", b"two ", b"three"]
     assert not answer.messages[-1].get("more_body")
 
 
 def test_a_client_that_hangs_up_while_sending_is_answered_nothing() -> None:
-    assert asyncio.run(call("POST", "/v1/echo", b"hal", hang_up=True)).messages == []
+    assert asyncio.run(call("POST", "/heroku/echo", b"hal", hang_up=True)).messages == []
 
 
 def test_a_body_beyond_every_limit_is_refused_before_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "LARGEST_BODY", 100)
-    answer = asyncio.run(call("POST", "/v1/echo", b"x" * 60, b"x" * 60, b"never read"))
+    answer = asyncio.run(call("POST", "/heroku/echo", b"x" * 60, b"x" * 60, b"never read"))
     assert answer.status == 413
     assert answer.json["message"]
-    assert asyncio.run(call("POST", "/v1/echo", b"x" * 100)).status == 200
+    assert asyncio.run(call("POST", "/heroku/echo", b"x" * 100)).status == 200
 
 
 def test_a_header_that_only_looks_like_another_is_dropped() -> None:
     given = {"X_Request_Id": "planted-by-the-caller", "X_Forwarded_Proto": "https", "X-Fine": "1"}
-    answer = asyncio.run(call("GET", "/v1/echo", headers=given))
+    answer = asyncio.run(call("GET", "/heroku/echo", headers=given))
     assert "X-Forwarded-Proto" not in answer.json["headers"]
     assert answer.json["headers"]["X-Fine"] == "1"
     assert answer.headers["x-request-id"] != "planted-by-the-caller"
 
 
 def test_a_crash_is_answered_without_its_text() -> None:
-    answer = asyncio.run(call("GET", "/v1/crash"))
+    answer = asyncio.run(call("GET", "/heroku/crash"))
     assert answer.status == 500
     assert answer.json["id"] == "internal_error"
     assert b"planted" not in answer.body
 
 
 def test_an_unknown_host_is_refused() -> None:
-    assert asyncio.run(call("GET", "/v1/echo", headers={"host": "evil.example"})).status == 400
+    assert asyncio.run(call("GET", "/heroku/echo", headers={"host": "evil.example"})).status == 400
 
 
 def test_requests_are_served_at_the_same_time() -> None:
     async def both() -> tuple[Answer, Answer]:
-        return await asyncio.gather(call("GET", "/v1/meet"), call("GET", "/v1/meet"))
+        return await asyncio.gather(call("GET", "/heroku/meet"), call("GET", "/heroku/meet"))
 
     assert [answer.body for answer in asyncio.run(both())] == [b"met", b"met"]
 
 
 def test_a_burst_is_served_by_a_fixed_number_of_threads() -> None:
     async def many() -> list[Answer]:
-        return await asyncio.gather(*[call("GET", "/v1/echo") for _ in range(100)])
+        return await asyncio.gather(*[call("GET", "/heroku/echo") for _ in range(100)])
 
     started = time.monotonic()
     assert {answer.status for answer in asyncio.run(many())} == {200}

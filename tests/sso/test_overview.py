@@ -206,7 +206,8 @@ def test_its_progress_is_told_step_by_step(plans: None, heroku: FakeHeroku, open
     assert (begun["finished"], begun["steps"][0]["state"]) == (False, "current")
     Operation.objects.filter(pk=operation.pk).update(step="push config vars", attempt=3)
     stuck = browser.get(url).json()
-    assert [step["state"] for step in stuck["steps"]] == ["done", "done", "done", "current", "waiting"]
+    states = [step["state"] for step in stuck["steps"]]
+    assert states == ["done"] * (len(states) - 2) + ["current", "waiting"]
     assert "longer than usual" in stuck["message"]
     assert "last_error" not in stuck
 

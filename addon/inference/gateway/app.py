@@ -1,0 +1,115 @@
+"""The gateway's ASGI application: its addresses, and what every answer has."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from addon.inference.config import upstream_settings
+from addon.inference.gateway.calls import Rooms
+from addon.inference.gateway.chat import chat
+from addon.inference.gateway.errors import ApiError, failed
+from addon.inference.gateway.http import ClientGone, Exchange
+from addon.inference.gateway.keys import Caller, Keys
+from addon.inference.gateway.limits import Limiter
+from addon.inference.gateway.listing import available_models, key_model, key_models, resource_model
+from addon.inference.gateway.rerank import rerank
+from addon.inference.gateway.upstreams import Upstreams
+from addon.inference.gateway.usage import Meter
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Exchange, Rooms, Caller, uuid.UUID], Awaitable[None]]
+_POSTED: dict[str, Handler] = {"/v1/chat/completions": chat, "/v1/rerank": rerank, "/v2/rerank": rerank}
+
+
+class Gateway:
+    """One process's gateway. It comes to life with the first request, in the event loop that serves it."""
+
+    def __init__(self) -> None:
+        self._rooms: Rooms | None = None
+        self._confirming: asyncio.Task[None] | None = None
+        # Each thread holds one database connection: one for commits, one for keys.
+        self._commits = ThreadPoolExecutor(1, thread_name_prefix="inference-usage")
+        self._lookups = ThreadPoolExecutor(1, thread_name_prefix="inference-keys")
+
+    def serves(self, path: str) -> bool:
+        """Whether a request to `path` is the gateway's."""
+        return path.startswith(("/v1/", "/models/")) or path in ("/v2/rerank", "/available-models")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        exchange, request_id = Exchange(scope, receive, send), uuid.uuid4()
+        exchange.headers["x-request-id"] = str(request_id)
+        try:
+            await self._answer(exchange, request_id)
+        except ClientGone:
+            return
+        except ApiError as error:
+            await self._error(exchange, error)
+        except Exception as error:  # The last door: the customer gets an answer, operators the trace.
+            log.exception("inference.failed", request_id=str(request_id), error=type(error).__name__)
+            await self._error(exchange, failed("Something went wrong on our side. Please try again."))
+
+    async def close(self) -> None:
+        """Write and send what is left."""
+        if self._rooms is None:
+            return
+        rooms, self._rooms = self._rooms, None
+        if self._confirming:
+            self._confirming.cancel()
+        await rooms.meter.close()
+        await rooms.limiter.close()
+        await rooms.upstreams.close()
+
+    def _open(self) -> Rooms:
+        if self._rooms is None:
+            self._rooms = Rooms(
+                keys=Keys(self._lookups),
+                limiter=Limiter(settings.REDIS_URL),
+                meter=Meter(self._commits),
+                upstreams=Upstreams(upstream_settings()),
+            )
+            self._confirming = asyncio.get_running_loop().create_task(self._rooms.keys.keep_confirming())
+        return self._rooms
+
+    async def _answer(self, exchange: Exchange, request_id: uuid.UUID) -> None:
+        rooms, path = self._open(), exchange.path
+        handler = _POSTED.get(path)
+        if path == "/available-models":
+            # Heroku's command line sends the account's own token here: it is not looked at.
+            _only(exchange, "GET")
+            await exchange.answer(200, available_models())
+            return
+        if not handler and path != "/v1/models" and not path.startswith(("/v1/models/", "/models/")):
+            raise ApiError(404, f"There is nothing at {path[:200]}.", code="not_found")
+        _only(exchange, "POST" if handler else "GET")
+        caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
+        if handler:
+            await handler(exchange, rooms, caller, request_id)
+        elif path == "/v1/models":
+            await exchange.answer(200, key_models(caller))
+        elif path.startswith("/v1/models/"):
+            await exchange.answer(200, key_model(caller, path.removeprefix("/v1/models/")))
+        else:
+            await exchange.answer(200, resource_model(caller, path.removeprefix("/models/")))
+
+    async def _error(self, exchange: Exchange, error: ApiError) -> None:
+        if exchange.started:
+            return  # Streams tell of their errors themselves; anything else is cut short.
+        await exchange.answer(error.status, error.body, error.headers)
+
+
+def _only(exchange: Exchange, method: str) -> None:
+    allowed = {method, "HEAD"} if method == "GET" else {method}
+    if exchange.method not in allowed:
+        raise ApiError(
+            405,
+            f"Use {method} for {exchange.path[:200]}.",
+            code="method_not_allowed",
+            headers={"allow": ", ".join(sorted(allowed))},
+        )

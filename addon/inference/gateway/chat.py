@@ -1,0 +1,247 @@
+"""POST /v1/chat/completions: whole answers and streams."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import structlog
+
+from addon.inference.gateway.calls import Call, Rooms, admit, check_model
+from addon.inference.gateway.chat_request import ChatRequest, check_chat
+from addon.inference.gateway.errors import ApiError, failed
+from addon.inference.gateway.http import ClientGone, Exchange
+from addon.inference.gateway.images import fetch_images
+from addon.inference.gateway.keys import Caller
+from addon.inference.gateway.upstreams import Served
+from addon.inference.models import Outcome
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE_SECONDS = 12.0
+_FINISH = frozenset({"stop", "length", "tool_calls", "content_filter"})
+_DONE = b"data: [DONE]\n\n"
+
+
+async def chat(exchange: Exchange, rooms: Rooms, caller: Caller, request_id: uuid.UUID) -> None:
+    """Answer one request; ApiError while nothing has been sent."""
+    body = await exchange.body()
+    request = check_chat(body, check_model(body.get("model"), caller))
+    served = rooms.upstreams.serving(request.model, region=caller.region)
+    call = await admit(
+        rooms,
+        caller,
+        request.model,
+        request_id=request_id,
+        tokens=request.input_estimate + request.output_most,
+        streamed=request.stream,
+    )
+    exchange.headers.update(call.admission.headers())
+    if served.stand_in:
+        exchange.headers["x-served-by"] = f"{served.stand_in} (stands in for {request.model.id})"
+    sent = {"model": served.name, **request.upstream}
+    try:
+        await fetch_images(sent["messages"])
+        if request.stream:
+            await _stream(exchange, call, request, served, sent)
+        else:
+            await _whole(exchange, call, request, served, sent)
+    except BaseException:
+        if not exchange.started:
+            call.undo()
+        raise
+
+
+class Envelope:
+    """The fields around an answer's choices: ours, whatever the upstream's are."""
+
+    def __init__(self, request: ChatRequest, served: Served, request_id: uuid.UUID) -> None:
+        self._show = request.include_reasoning
+        fingerprint = f"stand-in-{_slug(served.stand_in)}" if served.stand_in else f"aw-{request.model.id}"
+        self.fields = {
+            "id": f"chatcmpl-{request_id.hex}",
+            "object": "chat.completion.chunk" if request.stream else "chat.completion",
+            "created": int(time.time()),
+            "model": request.model.id,
+            "system_fingerprint": fingerprint,
+        }
+
+    def choice(self, choice: dict[str, Any], *, part: str) -> dict[str, Any]:
+        """The choice in our form; `part` is "message" or "delta"."""
+        given = choice.get(part) or {}
+        message = {name: given[name] for name in ("role", "content", "tool_calls") if name in given}
+        if part == "message":
+            message = {"role": "assistant", "content": None, "refusal": None, **message}
+            if not message.get("tool_calls"):
+                message.pop("tool_calls", None)
+        reasoning = given.get("reasoning_content")
+        if reasoning and self._show:
+            message["reasoning"], message["reasoning_content"] = {"thinking": reasoning}, reasoning
+        finish = choice.get("finish_reason")
+        return {
+            "index": 0,
+            part: message,
+            "logprobs": None,
+            "finish_reason": finish if finish in _FINISH or finish is None else "stop",
+        }
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+
+
+async def _whole(
+    exchange: Exchange, call: Call, request: ChatRequest, served: Served, sent: dict[str, Any]
+) -> None:
+    # Finished and metered even when the client has left: the upstream charges for it as well.
+    found = await served.upstream.chat(sent)
+    try:
+        choice = Envelope(request, served, call.id).choice(found["choices"][0], part="message")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        log.error("inference.upstream.unreadable", url=served.upstream.settings.url)
+        raise failed() from error
+    used = read_usage(found.get("usage"))
+    if used is None:
+        used = _estimated(request, len(orjson.dumps(choice["message"])) // 4)
+    call.first_byte()
+    await call.deliver(**used)
+    answer = {
+        **Envelope(request, served, call.id).fields,
+        "choices": [choice],
+        "usage": shown_usage(used),
+    }
+    await exchange.answer(200, answer)
+
+
+class _Stream:
+    """A stream under way: what has come, so that a cut one is metered for what was produced."""
+
+    def __init__(self, exchange: Exchange, call: Call, request: ChatRequest, served: Served) -> None:
+        self._exchange, self._call, self._request = exchange, call, request
+        self._envelope = Envelope(request, served, call.id)
+        self._last_sent = time.monotonic()
+        self.used: dict[str, Any] | None = None
+        self.chunks = self.characters = 0
+
+    async def send(self, raw: bytes, *, last: bool = False) -> None:
+        if not self._exchange.started:
+            self._call.first_byte()
+            await self._exchange.start_stream()
+        self._last_sent = time.monotonic()
+        await self._exchange.stream(raw, last=last)
+
+    def events(self, found: list[bytes]) -> bytes:
+        """The upstream's events in our form. ApiError for an error among them."""
+        out = []
+        for data in found:
+            chunk = orjson.loads(data)
+            if error := chunk.get("error"):
+                log.error("inference.upstream.fault", reason="error in the stream", error=str(error)[:200])
+                raise failed("The model failed while it was answering.")
+            if usage := read_usage(chunk.get("usage")):
+                self.used = usage
+            for choice in chunk.get("choices") or ():
+                shaped = self._envelope.choice(choice, part="delta")
+                self._count(choice.get("delta") or {})
+                event: dict[str, Any] = {**self._envelope.fields, "choices": [shaped]}
+                if self._request.include_usage:
+                    event["usage"] = None
+                out.append(b"data: " + orjson.dumps(event) + b"\n\n")
+        return b"".join(out)
+
+    def _count(self, delta: dict[str, Any]) -> None:
+        size = len(delta.get("content") or "") + len(delta.get("reasoning_content") or "")
+        for each in delta.get("tool_calls") or ():
+            size += len((each.get("function") or {}).get("arguments") or "")
+        if size:
+            self.chunks += 1
+            self.characters += size
+
+    def counted(self) -> dict[str, Any]:
+        """The upstream's own count, or what its chunks amount to: one token each, or four characters."""
+        return self.used or _estimated(self._request, max(self.chunks, self.characters // 4))
+
+    def end(self) -> bytes:
+        """The last events of a complete stream."""
+        if not self._request.include_usage:
+            return _DONE
+        last: dict[str, Any] = {**self._envelope.fields, "choices": [], "usage": shown_usage(self.counted())}
+        return b"data: " + orjson.dumps(last) + b"\n\n" + _DONE
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Send a comment whenever nothing was sent for a while, so that no router on the way closes the connection.
+
+        Every `send` is one call with whole events, so a comment never lands inside of one.
+        """
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(max(0.01, self._last_sent + KEEP_ALIVE_SECONDS - time.monotonic()))
+                if time.monotonic() - self._last_sent >= KEEP_ALIVE_SECONDS:
+                    await self.send(b": keep-alive\n\n")
+
+        keeper = asyncio.get_running_loop().create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+
+
+async def _stream(
+    exchange: Exchange, call: Call, request: ChatRequest, served: Served, sent: dict[str, Any]
+) -> None:
+    stream = _Stream(exchange, call, request, served)
+    try:
+        async with exchange.watched(), stream.kept_alive(), served.upstream.chat_stream(sent) as batches:
+            async for found in batches:
+                if raw := stream.events(found):
+                    await stream.send(raw)
+    except ClientGone:
+        if exchange.started:
+            await asyncio.shield(call.deliver(outcome=Outcome.HUNG_UP, **stream.counted()))
+        raise
+    except asyncio.CancelledError:
+        # The process is being stopped: what was produced is metered in the time that is left.
+        if exchange.started:
+            await asyncio.shield(call.deliver(outcome=Outcome.FAILED, **stream.counted()))
+        raise
+    except (ApiError, orjson.JSONDecodeError) as error:
+        if not exchange.started:
+            raise
+        known = error if isinstance(error, ApiError) else failed("The model failed while it was answering.")
+        await call.deliver(outcome=Outcome.FAILED, **stream.counted())
+        await stream.send(b"data: " + orjson.dumps(known.body) + b"\n\n", last=True)
+        return
+    await call.deliver(**stream.counted())
+    await stream.send(stream.end(), last=True)
+
+
+def read_usage(usage: Any) -> dict[str, Any] | None:
+    """The counts of an upstream's usage object; None when it has none."""
+    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return {
+        "input_tokens": usage["prompt_tokens"],
+        "output_tokens": int(usage.get("completion_tokens") or 0),
+        "cached_tokens": int(cached or 0),
+    }
+
+
+def shown_usage(used: dict[str, Any]) -> dict[str, Any]:
+    """The usage object of an answer."""
+    return {
+        "prompt_tokens": used["input_tokens"],
+        "completion_tokens": used["output_tokens"],
+        "total_tokens": used["input_tokens"] + used["output_tokens"],
+        "prompt_tokens_details": {"cached_tokens": used.get("cached_tokens", 0)},
+    }
+
+
+def _estimated(request: ChatRequest, output: int) -> dict[str, Any]:
+    return {"input_tokens": request.input_estimate, "output_tokens": output, "estimated": True}

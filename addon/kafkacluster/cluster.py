@@ -1,0 +1,367 @@
+"""The one door to a Kafka cluster's control plane: quotas, ACLs, SCRAM users, topics, groups, sizes.
+
+Over kafka-python's admin client, whose results are plain values here and whose errors are the engine's: Fault for what
+may work later (no broker answers, a coordinator is on the move), Unrecoverable for what the cluster will never accept.
+An admin client is not safe to share between threads, and a fresh one costs some milliseconds: make one per job.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from kafka import errors
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    MemberToRemove,
+    ResourcePattern,
+    ResourcePatternFilter,
+    ResourceType,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest, DescribeClientQuotasRequest
+
+from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
+from provisioning.services import Fault, Unrecoverable
+
+CONNECT_SECONDS = 3.0
+REQUEST_SECONDS = 4.0
+"""Shorter than an operation's lease, so that no call outlives the right to make it."""
+
+PRODUCE_QUOTA, CONSUME_QUOTA = "producer_byte_rate", "consumer_byte_rate"
+_EXACT, _ANY_NAME = 0, 2
+_COORDINATOR_TRIES = 30
+_COORDINATOR_PAUSE_SECONDS = 0.1
+_NEVER = (
+    errors.InvalidRequestError,
+    errors.InvalidConfigurationError,
+    errors.InvalidTopicError,
+    errors.InvalidPartitionsError,
+    errors.InvalidReplicationFactorError,
+    errors.PolicyViolationError,
+    errors.UnsupportedVersionError,
+    errors.UnsupportedSaslMechanismError,
+    errors.SecurityDisabledError,
+)
+_GONE_TOPIC = errors.UnknownTopicOrPartitionError.errno
+_COORDINATOR_ERRORS = (
+    errors.CoordinatorNotAvailableError,
+    errors.CoordinatorLoadInProgressError,
+    errors.NotCoordinatorError,
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One ACL of a principal: what it may do, from any host, with everything whose name begins with `prefix`."""
+
+    resource: str
+    prefix: str
+    operation: str
+
+
+@dataclass(frozen=True)
+class TopicSize:
+    """A topic as counted on the cluster; bytes are the largest replica's of each partition, added up."""
+
+    partitions: int
+    bytes: int
+
+
+class Cluster:
+    """An open connection to one cluster's admin listener; see `connect`."""
+
+    def __init__(self, client: KafkaAdminClient) -> None:
+        """Wrap a client that is logged in."""
+        self._client = client
+
+    # --- the cluster ------------------------------------------------------------------------------------------
+    def broker_ids(self) -> list[int]:
+        """The brokers that are up."""
+        return sorted(broker["broker_id"] for broker in self._call(self._client.describe_cluster)["brokers"])
+
+    # --- quotas -----------------------------------------------------------------------------------------------
+    def set_quotas(self, user: str, quotas: Mapping[str, int | None]) -> None:
+        """Set each quota of `user` in bytes per second on every broker; None removes it. Repeatable."""
+        entity = AlterClientQuotasRequest.EntryData.EntityData(entity_type="user", entity_name=user)
+        ops = [
+            AlterClientQuotasRequest.EntryData.OpData(key=key, value=float(value or 0), remove=value is None)
+            for key, value in quotas.items()
+        ]
+        entry = AlterClientQuotasRequest.EntryData(entity=[entity], ops=ops)
+        response = self._send(AlterClientQuotasRequest(entries=[entry], validate_only=False))
+        for result in response.entries:
+            self._check(result.error_code, result.error_message, f"quotas of {user}")
+
+    def quotas(self, user: str | None = None) -> dict[str, dict[str, int]]:
+        """The quotas of one user, or of every named user: bytes per second by key, by user."""
+        component = DescribeClientQuotasRequest.ComponentData(
+            entity_type="user", match_type=_ANY_NAME if user is None else _EXACT, match=user
+        )
+        response = self._send(DescribeClientQuotasRequest(components=[component], strict=True))
+        self._check(response.error_code, response.error_message, "quotas")
+        return {
+            entry.entity[0].entity_name: {value.key: int(value.value) for value in entry.values}
+            for entry in response.entries or ()
+        }
+
+    def _send(self, request: Any) -> Any:
+        """Send a request that the client has no method for, by its inner connection manager.
+
+        The manager is private to kafka-python: the version is pinned, and a test fails when it has moved.
+        """
+        manager = self._client._manager  # noqa: SLF001
+        return self._call(manager.run, manager.send, request)
+
+    # --- ACLs -------------------------------------------------------------------------------------------------
+    def grant(self, user: str, grants: Iterable[Grant]) -> None:
+        """Give `user` these rights; those it has already are left as they are."""
+        acls = [
+            ACL(
+                principal=f"User:{user}",
+                host="*",
+                operation=ACLOperation[grant.operation],
+                permission_type=ACLPermissionType.ALLOW,
+                resource_pattern=ResourcePattern(
+                    ResourceType[grant.resource], grant.prefix, ACLResourcePatternType.PREFIXED
+                ),
+            )
+            for grant in grants
+        ]
+        failed = self._call(self._client.create_acls, acls)["failed"]
+        if failed:
+            raise _translated(failed[0]("ACLs could not be made"))
+
+    def grants(self, user: str | None = None) -> dict[str, set[Grant]]:
+        """The rights of one user, or of all, by user. Rights of another shape count under their own words."""
+        found: dict[str, set[Grant]] = {}
+        for acl in self._call(self._client.describe_acls, _acl_filter(user))[0]:
+            pattern, name = acl.resource_pattern, acl.principal.removeprefix("User:")
+            usual = (
+                pattern.pattern_type == ACLResourcePatternType.PREFIXED
+                and acl.permission_type == ACLPermissionType.ALLOW
+                and acl.host == "*"
+            )
+            shape = "" if usual else f" ({pattern.pattern_type.name} {acl.permission_type.name} {acl.host})"
+            grant = Grant(pattern.resource_type.name, pattern.resource_name, acl.operation.name + shape)
+            found.setdefault(name, set()).add(grant)
+        return found
+
+    def revoke_grants(self, user: str) -> None:
+        """Take every right from `user`; open connections lose them at once."""
+        for _, _, error in self._call(self._client.delete_acls, [_acl_filter(user)]):
+            if error is not errors.NoError:
+                raise _translated(error(f"ACLs of {user} could not be removed"))
+
+    # --- SCRAM users ------------------------------------------------------------------------------------------
+    def set_password(self, user: str, mechanism: str, password: str) -> None:
+        """Let `user` log in with `password` on `mechanism` (such as `SCRAM-SHA-512`). Only its hash is sent."""
+        self._alter_scram(UserScramCredentialUpsertion(user, mechanism, password))
+
+    def remove_password(self, user: str, mechanism: str) -> None:
+        """End the user's login on `mechanism`; no error when there was none. Open connections stay."""
+        if mechanism in self.mechanisms(user).get(user, ()):
+            self._alter_scram(UserScramCredentialDeletion(user, mechanism))
+
+    def mechanisms(self, user: str | None = None) -> dict[str, set[str]]:
+        """On which mechanisms one user, or every user, can log in; users without one are left out."""
+        described = self._call(self._client.describe_user_scram_credentials, None if user is None else [user])
+        return {
+            name: {_mechanism_name(info["mechanism"]) for info in found["credential_infos"]}
+            for name, found in described.items()
+            if found["credential_infos"]
+        }
+
+    def _alter_scram(self, alteration: Any) -> None:
+        for user, error in self._call(self._client.alter_user_scram_credentials, [alteration]).items():
+            if error:
+                raise Fault(f"the password of {user} could not be changed: {error}")
+
+    # --- topics -----------------------------------------------------------------------------------------------
+    def create_topic(
+        self, name: str, *, partitions: int, replication: int = -1, configs: Mapping[str, str] | None = None
+    ) -> None:
+        """Make a topic; no error when it exists. `replication` -1 is the cluster's default."""
+        options = {
+            "num_partitions": partitions,
+            "replication_factor": replication,
+            "configs": dict(configs or {}),
+        }
+        answer = self._call(self._client.create_topics, {name: options}, raise_errors=False)
+        for topic in answer["topics"]:
+            if topic["error_code"] != errors.TopicAlreadyExistsError.errno:
+                self._check(topic["error_code"], topic.get("error_message"), f"topic {name}")
+
+    def topics(self, prefix: str = "") -> list[str]:
+        """The names of every topic that begins with `prefix`, in order."""
+        return sorted(name for name in self._call(self._client.list_topics) if name.startswith(prefix))
+
+    def delete_topics(self, names: list[str]) -> None:
+        """Delete topics with their data; those that are gone already are no error."""
+        answer = self._call(self._client.delete_topics, names, raise_errors=False)
+        for topic in answer["topics"]:
+            if topic["error_code"] != _GONE_TOPIC:
+                self._check(topic["error_code"], topic.get("error_message"), f"topic {topic['name']}")
+
+    def topic_sizes(self) -> dict[str, TopicSize]:
+        """Partitions of every topic, and the bytes that the brokers which are up store of it."""
+        described = self._call(self._client.describe_topics)
+        partitions = {topic["name"]: len(topic["partitions"]) for topic in described}
+        largest: dict[str, dict[int, int]] = {}
+        for broker in self.broker_ids():
+            for answer in self._call(self._client.describe_log_dirs, brokers=[broker]):
+                for topic in (topic for folder in answer["log_dirs"] for topic in folder["topics"]):
+                    sizes = largest.setdefault(topic["name"], {})
+                    for partition in topic["partitions"]:
+                        index = partition["partition_index"]
+                        sizes[index] = max(sizes.get(index, 0), partition["partition_size"])
+        return {
+            name: TopicSize(count, sum(largest.get(name, {}).values())) for name, count in partitions.items()
+        }
+
+    # --- consumer groups --------------------------------------------------------------------------------------
+    def groups(self, prefix: str = "") -> list[str]:
+        """The ids of every group, of whatever type, that begins with `prefix`, in order."""
+        found = self._with_coordinator(self._client.list_groups)
+        return sorted(group["group_id"] for group in found if group["group_id"].startswith(prefix))
+
+    def delete_groups(self, ids: list[str]) -> None:
+        """Put the members of these groups out and delete the groups; those that are gone are no error."""
+        for group, described in self._with_coordinator(self._client.describe_groups, ids).items():
+            members = [
+                MemberToRemove(member_id=member["member_id"]) for member in described.get("members") or ()
+            ]
+            if members:
+                self._with_coordinator(self._client.remove_group_members, group, members)
+        for group, outcome in self._with_coordinator(self._client.delete_groups, ids).items():
+            if outcome not in ("OK", errors.GroupIdNotFoundError.__name__):
+                raise Fault(f"Kafka: group {group} could not be deleted: {outcome}")
+
+    def _with_coordinator(self, function: Callable[..., T], *args: Any) -> T:
+        """Call again while the groups' coordinator comes up, as it does on a new cluster's first group call."""
+        for _ in range(_COORDINATOR_TRIES):
+            try:
+                return function(*args)
+            except _COORDINATOR_ERRORS:
+                time.sleep(_COORDINATOR_PAUSE_SECONDS)
+            except errors.KafkaError as error:
+                raise _translated(error) from error
+        raise Fault("the coordinator of the consumer groups is not available yet")
+
+    # --- errors -----------------------------------------------------------------------------------------------
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except errors.KafkaError as error:
+            raise _translated(error) from error
+
+    def _check(self, code: int, message: str | None, what: str) -> None:
+        if code:
+            raise _translated(errors.for_code(code)(f"{what}: {message or 'no reason given'}"))
+
+
+def _translated(error: Exception) -> Fault | Unrecoverable:
+    text = f"Kafka: {type(error).__name__}: {error}"
+    return Unrecoverable(text) if isinstance(error, _NEVER) else Fault(text)
+
+
+def _acl_filter(user: str | None) -> ACLFilter:
+    return ACLFilter(
+        principal=None if user is None else f"User:{user}",
+        host=None,
+        operation=ACLOperation.ANY,
+        permission_type=ACLPermissionType.ANY,
+        resource_pattern=ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
+    )
+
+
+def _mechanism_name(mechanism: ScramMechanism) -> str:
+    name: str = mechanism.name
+    return name.replace("_", "-")
+
+
+class _Login:
+    """A login that was tried: whatever becomes of it, `close` ends the client's thread and sockets."""
+
+    def __init__(self, brokers: str, **settings: Any) -> None:
+        reachable(brokers)
+        # Made in two moves: when the second fails, as it does for a wrong password, the client's thread is running.
+        self.client = KafkaAdminClient.__new__(KafkaAdminClient)
+        try:
+            self.client.__init__(
+                bootstrap_servers=brokers.split(","),
+                bootstrap_timeout_ms=int(CONNECT_SECONDS * 1000),
+                request_timeout_ms=int(REQUEST_SECONDS * 1000),
+                client_id="addonworks",
+                **settings,
+            )
+        except errors.KafkaError as error:
+            self.close()
+            raise Fault(f"no login to Kafka at {brokers}: {type(error).__name__}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.client._closed = False  # noqa: SLF001 - unset by a constructor that failed, and `close` asks it
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def reachable(brokers: str) -> None:
+    """Raise Fault at once when none of `brokers` takes a connection; the client itself would try for seconds."""
+    problems = []
+    for address in brokers.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+            return
+        except (OSError, ValueError) as error:
+            problems.append(f"{address}: {error}")
+    raise Fault(f"no Kafka broker answers ({'; '.join(problems)}): is the cluster running?")
+
+
+@contextmanager
+def connect(environment: KafkaEnvironment | None = None) -> Iterator[Cluster]:
+    """A connection to the cluster's admin listener, closed at the end; Fault when there is none."""
+    kafka = environment or kafka_environment()
+    if not kafka.admin_brokers:
+        raise Fault("KAFKA_ADMIN_BROKERS is not set: there is no Kafka cluster to make tenants on")
+    with _Login(
+        kafka.admin_brokers,
+        security_protocol=kafka.admin_security_protocol,
+        ssl_cafile=kafka.ca_file,
+        sasl_mechanism=kafka.admin_mechanism,
+        sasl_plain_username=kafka.admin_username,
+        sasl_plain_password=kafka.admin_password.get_secret_value(),
+    ) as login:
+        yield Cluster(login.client)
+
+
+def log_in_as_tenant(username: str, mechanism: str, password: str) -> None:
+    """Log in at the tenants' listener as a customer's client does; Fault when that is refused or not answered."""
+    kafka = kafka_environment()
+    with _Login(
+        kafka.brokers,
+        security_protocol=kafka.security_protocol,
+        ssl_cafile=kafka.ca_file,
+        sasl_mechanism=mechanism,
+        sasl_plain_username=username,
+        sasl_plain_password=password,
+    ):
+        pass

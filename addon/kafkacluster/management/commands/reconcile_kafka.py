@@ -1,0 +1,40 @@
+"""`manage.py reconcile_kafka`."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from addon.kafkacluster.reconcile import reconcile_cluster
+from provisioning.services import Fault
+
+
+class Command(BaseCommand):
+    """Compares every tenant with the Kafka cluster."""
+
+    help = (
+        "Compare users, rights, quotas and what removed tenants left on the Kafka cluster with the database. "
+        "Exit code 1 when something differs that was not mended, or the cluster could not be asked."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options."""
+        parser.add_argument("--fix", action="store_true", help="Mend what is safe to mend.")
+        parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
+
+    def handle(self, *args: Any, fix: bool, json: bool, **options: Any) -> None:
+        """Compare, mend if asked, report."""
+        try:
+            report = reconcile_cluster(fix=fix)
+        except Fault as error:
+            raise CommandError(f"not compared: {error}", returncode=1) from error
+        if json:
+            self.stdout.write(report.as_json())
+        else:
+            for found in report.differences:
+                mended = " (mended)" if found.fixed else ""
+                self.stdout.write(f"{found.user}: {found.what}: {found.detail}{mended}")
+            self.stdout.write(f"{report.checked} compared, {len(report.differences)} differences")
+        left = [found for found in report.differences if not found.fixed]
+        if left:
+            raise CommandError(f"{len(left)} differences left", returncode=1)

@@ -1,0 +1,1 @@
+"""The inference gateway, over the network with the customers' own clients."""

@@ -1,0 +1,157 @@
+"""One gateway of two processes for all of these tests, before a scripted upstream and the small local models."""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import requests
+from openai import OpenAI
+
+from local.ports import answers_200, free_port
+from local.program import Program, RunningProgram
+from local.redis import Redis
+from local.watcher import Watcher
+from tests.inference.upstream import ScriptedUpstream
+from tests.support.folders import server_folder
+from tests.support.partner import provision_body
+from tests.support.stack import PROJECT, Stack, until
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of this folder on one worker, where they share the gateway."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("inference"))
+
+
+@cache
+def open_client(url: str, key: str) -> OpenAI:
+    """One client for each key; the session's end closes them all."""
+    client = OpenAI(api_key=key, base_url=url + "/v1/", max_retries=0, timeout=60)
+    _clients.append(client)
+    return client
+
+
+_clients: list[OpenAI] = []
+
+
+@dataclass(frozen=True)
+class Addon:
+    """A provisioned add-on, by its config vars."""
+
+    uuid: str
+    url: str
+    key: str
+    model: str
+
+    @property
+    def client(self) -> OpenAI:
+        """OpenAI's client as the document sets it up; it tries once."""
+        return open_client(self.url, self.key)
+
+    def post(self, path: str, body: Any, **changes: Any) -> requests.Response:
+        """One bare request, on a connection of its own."""
+        headers = {"Authorization": f"Bearer {self.key}", **changes.pop("headers", {})}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=60, **changes)
+
+    def say(self, script: Any = "hi", **fields: Any) -> requests.Response:
+        """One completion with a script for the upstream."""
+        text = script if isinstance(script, str) else json.dumps(script)
+        body = {"model": self.model, "messages": [{"role": "user", "content": text}], **fields}
+        return self.post("/v1/chat/completions", body)
+
+
+class Gateway(Stack):
+    """The web alone: inference is provisioned in the request."""
+
+    upstream: ScriptedUpstream
+
+    def start(self) -> None:
+        """Migrate, load the plans, start the web."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("sync_plans")
+        self.services_file = self.folder / "services.json"
+        self.start_part("web")
+        until(lambda: self._answers(f"{self.web_url}/healthz"))
+
+    def provision(self, plan: str) -> Addon:
+        """A fresh add-on of the plan, by Heroku's own call."""
+        body = provision_body("inference", plan=plan, uuid=str(uuid.uuid4()))
+        answer = self.partner("inference", "POST", "", body)
+        assert answer.status_code == 200, answer.text
+        config = answer.json()["config"]
+        return Addon(
+            body["uuid"], config["INFERENCE_URL"], config["INFERENCE_KEY"], config["INFERENCE_MODEL_ID"]
+        )
+
+    def usage(self, addon: Addon) -> list[dict[str, Any]]:
+        """What was metered for the add-on, oldest first."""
+        return self.rows(
+            "SELECT u.* FROM inference_usageevent u JOIN provisioning_resource r ON r.id = u.resource_id "
+            "WHERE r.uuid = %s ORDER BY u.at",
+            addon.uuid,
+        )
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Gateway]:
+    """The gateway, up: nova-pro and the rerankers at the local models, every other model at the scripted upstream."""
+    shared, name = os.environ["DATABASE_URL"], f"gateway_{uuid.uuid4().hex[:12]}"
+    with ExitStack() as cleaning:
+        admin = cleaning.enter_context(psycopg.connect(shared, autocommit=True))
+        admin.execute(f'CREATE DATABASE "{name}"')
+        cleaning.callback(admin.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
+        folder = cleaning.enter_context(server_folder())
+        watcher = cleaning.enter_context(Watcher())
+        server = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
+        upstream = ScriptedUpstream()
+        cleaning.callback(upstream.close)
+        models_port = free_port()
+        models = RunningProgram(
+            Program(
+                name="models",
+                argv=[sys.executable, "-m", "local.models", "--port", str(models_port)],
+                folder=PROJECT,
+                log=folder / "models.log",
+                stop_seconds=5,
+            ),
+            watcher=watcher,
+        )
+        cleaning.callback(models.stop)
+        running = Gateway(
+            folder,
+            watcher=watcher,
+            server=server,
+            database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
+        )
+        running.upstream = upstream
+        local = {"url": f"http://127.0.0.1:{models_port}/v1", "model": "small", "stand_in": "SmolLM2-135M"}
+        running.environment["INFERENCE_UPSTREAMS"] = json.dumps(
+            {
+                "chat": {"url": f"http://127.0.0.1:{upstream.port}/v1"},
+                "nova-pro": local,
+                "rerank": {**local, "stand_in": "all-MiniLM-L6-v2"},
+            }
+        )
+        cleaning.callback(running.stop)
+        running.start()
+        until(lambda: answers_200(models_port, "/health"))
+        yield running
+        for client in _clients:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def addon(gateway: Gateway) -> Addon:
+    """A chat model at the scripted upstream."""
+    return gateway.provision("nova-lite")

@@ -1,0 +1,101 @@
+"""A scripted model server: the last message tells it, as JSON, how to answer. Instant unless told otherwise."""
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+from aiohttp import web
+
+
+class ScriptedUpstream:
+    """An OpenAI-compatible server in a thread.
+
+    The script's fields: `say` (words), `prompt` and `completion` (token counts), `delay` (seconds before the answer, or
+    before each chunk of a stream), `status` (of an error), `break_after` (chunks, then the connection ends).
+    """
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.hung_up = 0
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scripted-upstream")
+        self._thread.start()
+        self._ready.wait(timeout=10)
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        app = web.Application(client_max_size=40_000_000)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.received.append(body)
+        try:
+            script = json.loads(body["messages"][-1]["content"])
+        except (json.JSONDecodeError, TypeError):
+            script = {}
+        try:
+            return await self._play(request, body, script if isinstance(script, dict) else {})
+        except (asyncio.CancelledError, ConnectionError):
+            self.hung_up += 1
+            raise
+
+    async def _play(
+        self, request: web.Request, body: dict[str, Any], script: dict[str, Any]
+    ) -> web.StreamResponse:
+        words = script.get("say", "Hello there, friend").split(" ")
+        usage = {
+            "prompt_tokens": script.get("prompt", 11),
+            "completion_tokens": script.get("completion", len(words)),
+            "prompt_tokens_details": {"cached_tokens": 3},
+        }
+        if status := script.get("status"):
+            return web.json_response({"error": {"message": "told to fail"}}, status=status)
+        delay = script.get("delay", 0)
+        if not body.get("stream"):
+            await asyncio.sleep(delay)
+            message = {"role": "assistant", "content": " ".join(words)}
+            if "think" in script:
+                message["reasoning_content"] = script["think"]
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            return web.json_response({"id": "theirs", "choices": [choice], "usage": usage})
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        for number, word in enumerate(words):
+            if number == script.get("break_after"):
+                assert request.transport is not None
+                request.transport.close()
+                return stream
+            if delay:
+                await asyncio.sleep(delay)
+            text = word if number == 0 else f" {word}"
+            delta = {"role": "assistant", "content": text} if number == 0 else {"content": text}
+            await self._event(stream, {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+        await self._event(stream, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await self._event(stream, {"choices": [], "usage": usage})
+        await stream.write(b"data: [DONE]\n\n")
+        return stream
+
+    async def _event(self, stream: web.StreamResponse, event: dict[str, Any]) -> None:
+        event = {"id": "theirs", "object": "chat.completion.chunk", "model": "theirs", **event}
+        await stream.write(f"data: {json.dumps(event)}\n\n".encode())

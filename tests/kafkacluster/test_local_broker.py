@@ -1,0 +1,99 @@
+"""The broker of one machine: killed, restarted, in the way of another program, or without what it needs."""
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from addon.kafkacluster import cluster as adapter
+from addon.kafkacluster.cluster import Cluster, connect, log_in_as_tenant
+from addon.kafkacluster.config import KafkaEnvironment
+from local.folders import InUseError
+from local.kafka import Jars, Kafka, KafkaError
+from local.ports import PortTakenError
+from local.watcher import Watcher
+from tests.support.folders import server_folder
+from tests.support.kafka import JARS
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with server_folder() as made:
+        yield made
+
+
+def test_topics_users_and_addresses_outlive_a_kill(
+    folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher) as broker:
+        for name, value in broker.environment.items():
+            monkeypatch.setenv(name, value)
+        own = KafkaEnvironment()
+        monkeypatch.setattr(adapter, "kafka_environment", lambda: own)
+        assert stat.S_IMODE((broker.folder / "server.properties").stat().st_mode) == 0o600
+        with connect() as cluster:
+            make_things(cluster)
+        with pytest.raises(InUseError):
+            Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher).claim()
+        pid = broker.pid
+        broker.kill()
+        broker.start()
+        assert broker.pid != pid
+        assert KafkaEnvironment() == own
+        with connect() as cluster:
+            assert cluster.topics() == ["kept"]
+            assert cluster.mechanisms() == {"kept": {"SCRAM-SHA-512"}}
+        log_in_as_tenant("kept", "SCRAM-SHA-512", "password")
+
+
+def make_things(cluster: Cluster) -> None:
+    """A topic and a user."""
+    cluster.create_topic("kept", partitions=1)
+    cluster.set_password("kept", "SCRAM-SHA-512", "password")
+
+
+def test_a_taken_port_is_named(folder: Path, watcher: Watcher) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        broker = Kafka(folder / "kafka", jars=Jars(JARS), port=other.getsockname()[1], watcher=watcher)
+        with pytest.raises(PortTakenError, match=f"taken by process {os.getpid()}"):
+            broker.claim()
+        broker.release()
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"), [((), "Java 17 or newer is needed"), (("java",), "Maven .* is needed")]
+)
+def test_what_the_machine_lacks_is_named_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], missing: str
+) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: which(name) if name in present else None)
+    told = Jars(folder / "jars").missing()
+    assert told is not None
+    assert "\n" not in told
+    with pytest.raises(KafkaError, match=missing):
+        raise KafkaError(told)
+
+
+def test_an_old_java_is_named_with_its_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = folder / "java"
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    assert Jars(folder / "jars").missing() == "Java 17 or newer is needed for Apache Kafka: found 11"
+
+
+def test_a_failed_fetch_leaves_no_half_and_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = folder / "mvn"
+    broken.write_text("#!/bin/sh\necho '[ERROR] no route to the repository'\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    told = Jars(folder / "here" / "jars", say=lambda _: None).missing()
+    assert told == "Maven could not fetch Apache Kafka: [ERROR] no route to the repository"
+    assert list((folder / "here").iterdir()) == []
