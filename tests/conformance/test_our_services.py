@@ -12,7 +12,7 @@ from tests.support.stack import Stack, running_stack
 pytestmark = pytest.mark.xdist_group("conformance")
 
 # The manifest's rules for public addresses do not apply to a provider on this machine, nor does what kensa alone reads.
-HERE = ("--skip", "manifest.https,legacy.manifest")
+HERE = ("--skip", "manifest.https")
 
 
 @pytest.fixture(scope="module")
