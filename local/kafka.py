@@ -8,9 +8,7 @@ fixed user in PLAIN, so that lost SCRAM users never lock them out.
 
 import base64
 import hashlib
-import os
 import re
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -18,13 +16,12 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Self
-
-import psutil
+from typing import IO
 
 from local import folders
 from local.ports import PortTakenError, free_port, is_taken
 from local.program import STORES, Program, RunningProgram
+from local.server import EmbeddedServer, end_orphans, kept_password
 from local.watcher import Watcher
 
 POM = Path(__file__).resolve().parent / "kafka" / "pom.xml"
@@ -143,7 +140,7 @@ def check_java() -> None:
         raise KafkaError(f"Java {JAVA} or newer is needed for Apache Kafka: found {version}")
 
 
-class Kafka:
+class Kafka(EmbeddedServer):
     """One broker; a context manager, or driven by the supervisor through `prepared`.
 
     `port` is the tenants' listener; 0 picks a free one at the first start and keeps it. The operator's listener and
@@ -179,7 +176,7 @@ class Kafka:
             "KAFKA_ADMIN_BROKERS": f"127.0.0.1:{self._admin_port}",
             "KAFKA_ADMIN_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "KAFKA_ADMIN_USERNAME": OPERATOR,
-            "KAFKA_ADMIN_PASSWORD": self._password(),
+            "KAFKA_ADMIN_PASSWORD": kept_password(self.folder / "password"),
         }
 
     def claim(self) -> None:
@@ -189,7 +186,7 @@ class Kafka:
         """
         if self._lock is None:
             self._lock = folders.lock(self.folder / "lock")
-            self._end_orphan()
+            end_orphans(self._configuration)
         if self.port == 0:
             self.port = free_port()
         elif is_taken(self.port):
@@ -258,37 +255,6 @@ class Kafka:
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stop the broker cleanly, if it runs, and release the folder. `start` may follow."""
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
-        self.release()
-
-    def kill(self) -> None:
-        """Kill the broker as a crash would (SIGKILL); the folder stays locked for the next `start`."""
-        if self._running is not None:
-            self._running.clear()
-            self._running = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the broker started by `start`."""
-        return self._running.pid if self._running else None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._owns_watcher:
-            self._watcher.close()
-
     @property
     def _configuration(self) -> Path:
         return self.folder / "server.properties"
@@ -319,7 +285,7 @@ class Kafka:
 
     def _properties(self) -> str:
         clients, admin = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._admin_port}"
-        control, password = f"127.0.0.1:{self._control_port}", self._password()
+        control, password = f"127.0.0.1:{self._control_port}", kept_password(self.folder / "password")
         plain = (
             "org.apache.kafka.common.security.plain.PlainLoginModule required "
             f'username="{OPERATOR}" password="{password}" user_{OPERATOR}="{password}";'
@@ -366,29 +332,3 @@ class Kafka:
             "metadata.log.max.snapshot.interval.ms": 5000,
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
-
-    def _end_orphan(self) -> None:
-        """Stop a broker left in this folder by a launcher that is gone; we hold the folder's lock."""
-        for process in psutil.process_iter(["cmdline"]):
-            if str(self._configuration) not in (process.info["cmdline"] or []):
-                continue
-            try:
-                process.terminate()
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_SECONDS)
-            except psutil.NoSuchProcess:
-                pass
-
-    def _password(self) -> str:
-        path = self.folder / "password"
-        try:
-            return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            pass
-        password = secrets.token_urlsafe(24)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(password + "\n")
-        return password

