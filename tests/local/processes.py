@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -87,7 +87,9 @@ def session(
     finally:
         left = tree() if started.process.poll() is None else []
         for process in left:
-            process.kill()
+            # It may have ended by itself since the list was made.
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         started.end()
         assert started.process.stdout
         started.process.stdout.close()
