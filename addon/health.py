@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from provisioning.metrics import DatabaseCollector
@@ -66,7 +66,10 @@ def _sweeper() -> dict[str, Any]:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text. With `METRICS_TOKEN` for its bearer, without it for this machine only; others see a 404."""
+    """Prometheus text: what Postgres knows, and what the processes of this web server have counted.
+
+    With `METRICS_TOKEN` for its bearer, without it for this machine only; others see a 404.
+    """
     if settings.METRICS_TOKEN:
         presented = request.headers.get("Authorization", "").encode()
         allowed = hmac.compare_digest(presented, f"Bearer {settings.METRICS_TOKEN}".encode())
@@ -80,4 +83,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry.register(DatabaseCollector())
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        # One process alone: a development server, a test.
+        registry.register(REGISTRY)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

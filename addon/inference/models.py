@@ -1,7 +1,9 @@
-"""What was used: one row for each answer that was delivered."""
+"""What was used and refused: a row for each answer that was delivered, rows for those that failed, and their totals."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from provisioning.models import Resource
 
@@ -37,13 +39,110 @@ class UsageEvent(models.Model):
     streamed = models.BooleanField(default=False)
     first_milliseconds = models.PositiveIntegerField(help_text="Until the first byte of the answer.")
     milliseconds = models.PositiveIntegerField(help_text="Until the answer was complete.")
+    recorded_at = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="When Postgres wrote or last changed the row, by its own clock: what the roll-up goes by.",
+    )
 
     class Meta:
         ordering = ["-at"]
-        indexes = [models.Index(fields=["resource", "at"], name="usage_by_resource")]
+        indexes = [
+            models.Index(fields=["resource", "at"], name="usage_by_resource"),
+            models.Index(fields=["recorded_at"], name="usage_by_recording"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
         ]
 
     def __str__(self) -> str:
         return f"{self.model} {self.id}"
+
+
+class RequestFailure(models.Model):
+    """Requests of a known caller that got an error and no answer. Nothing is charged for them.
+
+    A row is one request, or several alike (`repeats`) of a caller that sends more than are worth a row each. Neither
+    the prompt nor the error's text is stored: the text may quote the prompt.
+    """
+
+    id = models.UUIDField(
+        primary_key=True, editable=False, help_text="The request's id; of several, the first's."
+    )
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(help_text="When the error was sent.")
+    model = models.SlugField(max_length=60, db_index=False, help_text="Of the caller's plan.")
+    status = models.PositiveSmallIntegerField(help_text="HTTP status of the answer.")
+    code = models.CharField(max_length=40, help_text="The error's `code`.")
+    milliseconds = models.PositiveIntegerField(help_text="Until the error was sent.")
+    repeats = models.PositiveIntegerField(default=1, help_text="How many requests the row stands for.")
+    recorded_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="As `UsageEvent.recorded_at`."
+    )
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["resource", "at"], name="failure_by_resource"),
+            models.Index(fields=["recorded_at"], name="failure_by_recording"),
+        ]
+        constraints = [models.CheckConstraint(condition=Q(repeats__gte=1), name="failure_is_one_at_least")]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.id}"
+
+
+class Period(models.TextChoices):
+    """Lengths of time that use is totalled over; all of them begin at a whole one in UTC."""
+
+    MINUTE = "minute", "Minute"
+    HOUR = "hour", "Hour"
+    DAY = "day", "Day"
+
+
+class UsageTotal(models.Model):
+    """What one resource used of one model in one period. Derived by the roll-up, and derivable again.
+
+    `durations` and `first_bytes` count answers by the buckets of `addon.inference.latency`.
+    """
+
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="+", db_index=False)
+    period = models.CharField(max_length=6, choices=Period)
+    start = models.DateTimeField(
+        help_text="The first moment of the period; requests belong where they were admitted."
+    )
+    model = models.SlugField(max_length=60, db_index=False)
+    requests = models.PositiveBigIntegerField(help_text="Answers delivered, also those that were cut.")
+    hung_up = models.PositiveBigIntegerField(help_text="Of these, cut by the client.")
+    broken = models.PositiveBigIntegerField(help_text="Of these, cut by the model.")
+    refused = models.PositiveBigIntegerField(help_text="Errors 4xx but 429; no part of `requests`.")
+    limited = models.PositiveBigIntegerField(help_text="Errors 429; no part of `requests`.")
+    failed = models.PositiveBigIntegerField(help_text="Errors 5xx; no part of `requests`.")
+    input_tokens = models.PositiveBigIntegerField()
+    output_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField()
+    search_units = models.PositiveBigIntegerField()
+    peak_requests = models.PositiveBigIntegerField(help_text="`requests` of the busiest minute.")
+    peak_tokens = models.PositiveBigIntegerField(help_text="Input and output tokens of the fullest minute.")
+    durations = ArrayField(models.BigIntegerField(), help_text="Answers by their length in time.")
+    first_bytes = ArrayField(models.BigIntegerField(), help_text="Streams by the time to their first byte.")
+
+    class Meta:
+        ordering = ["-start"]
+        constraints = [
+            models.UniqueConstraint(fields=["resource", "period", "start", "model"], name="usage_total_once"),
+            models.CheckConstraint(condition=Q(period__in=Period.values), name="usage_period_known"),
+        ]
+        indexes = [models.Index(fields=["period", "start"], name="usage_total_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.period} {self.start:%Y-%m-%d %H:%M}"
+
+
+class RollUpMark(models.Model):
+    """How far the roll-up is: every row recorded until `until` is in the totals. One row; its lock is the roll-up's."""
+
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.until:%Y-%m-%d %H:%M:%S}"

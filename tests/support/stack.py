@@ -83,6 +83,8 @@ class Stack:
             "CREDENTIAL_OVERLAP_SECONDS": "5",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             "PYTHONPATH": str(PROJECT),
+            # Not in the system's folder for temporary files, where a killed web would leave it.
+            "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
             **(environment or {}),
         }
         self._running: dict[str, RunningProgram] = {}

@@ -1,6 +1,7 @@
 """The gateway's ASGI application: its addresses, and what every answer has."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,11 @@ import structlog
 from django.conf import settings
 
 from addon.inference.config import upstream_settings
+from addon.inference.gateway import metrics
 from addon.inference.gateway.calls import Rooms
 from addon.inference.gateway.chat import chat
 from addon.inference.gateway.errors import ApiError, failed
+from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.http import ClientGone, Exchange
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Limiter
@@ -45,15 +48,19 @@ class Gateway:
         """Answer one request."""
         exchange, request_id = Exchange(scope, receive, send), uuid.uuid4()
         exchange.headers["x-request-id"] = str(request_id)
+        began = time.monotonic()
         try:
             await self._answer(exchange, request_id)
         except ClientGone:
-            return
+            pass
         except ApiError as error:
-            await self._error(exchange, error)
+            await self._error(exchange, error, request_id=request_id, began=began)
         except Exception as error:  # The last door: the customer gets an answer, operators the trace.
             log.exception("inference.failed", request_id=str(request_id), error=type(error).__name__)
-            await self._error(exchange, failed("Something went wrong on our side. Please try again."))
+            told = failed("Something went wrong on our side. Please try again.")
+            await self._error(exchange, told, request_id=request_id, began=began)
+        finally:
+            metrics.count_request(exchange.caller.plan if exchange.caller else "", exchange.status)
 
     async def close(self) -> None:
         """Write and send what is left."""
@@ -63,6 +70,7 @@ class Gateway:
         if self._confirming:
             self._confirming.cancel()
         await rooms.meter.close()
+        await rooms.failures.close()
         await rooms.limiter.close()
         await rooms.upstreams.close()
 
@@ -72,6 +80,7 @@ class Gateway:
                 keys=Keys(self._lookups),
                 limiter=Limiter(settings.REDIS_URL),
                 meter=Meter(self._commits),
+                failures=Failures(self._lookups),
                 upstreams=Upstreams(upstream_settings()),
             )
             self._confirming = asyncio.get_running_loop().create_task(self._rooms.keys.keep_confirming())
@@ -89,6 +98,7 @@ class Gateway:
             raise ApiError(404, f"There is nothing at {path[:200]}.", code="not_found")
         _only(exchange, "POST" if handler else "GET")
         caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
+        exchange.caller = caller
         if handler:
             await handler(exchange, rooms, caller, request_id)
         elif path == "/v1/models":
@@ -98,9 +108,19 @@ class Gateway:
         else:
             await exchange.answer(200, resource_model(caller, path.removeprefix("/models/")))
 
-    async def _error(self, exchange: Exchange, error: ApiError) -> None:
+    async def _error(
+        self, exchange: Exchange, error: ApiError, *, request_id: uuid.UUID, began: float
+    ) -> None:
         if exchange.started:
             return  # Streams tell of their errors themselves; anything else is cut short.
+        if self._rooms and exchange.caller:
+            self._rooms.failures.note(
+                exchange.caller,
+                request_id,
+                status=error.status,
+                code=error.code,
+                seconds=time.monotonic() - began,
+            )
         await exchange.answer(error.status, error.body, error.headers)
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from addon.inference.gateway import metrics
 from addon.inference.gateway.catalogue import Model, models
 from addon.inference.gateway.errors import ApiError, invalid
+from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Admission, Ask, Limiter
 from addon.inference.gateway.upstreams import Upstreams
@@ -22,6 +24,7 @@ class Rooms:
     keys: Keys
     limiter: Limiter
     meter: Meter
+    failures: Failures
     upstreams: Upstreams
 
 
@@ -49,19 +52,26 @@ class Call:
         tokens = used.get("input_tokens", 0) + used.get("output_tokens", 0)
         self.rooms.limiter.settle(self.admission, tokens=tokens)
         now = time.monotonic()
-        await self.rooms.meter.record(
-            Usage(
-                id=self.id,
-                resource_id=self.caller.resource_id,
-                at=self.at,
-                model=self.model.id,
-                region=self.caller.region,
-                outcome=outcome.value,
-                streamed=self.streamed,
-                first_milliseconds=int(((self.first or now) - self.began) * 1000),
-                milliseconds=int((now - self.began) * 1000),
-                **used,
-            )
+        first_seconds, seconds = (self.first or now) - self.began, now - self.began
+        usage = Usage(
+            id=self.id,
+            resource_id=self.caller.resource_id,
+            at=self.at,
+            model=self.model.id,
+            region=self.caller.region,
+            outcome=outcome.value,
+            streamed=self.streamed,
+            first_milliseconds=int(first_seconds * 1000),
+            milliseconds=int(seconds * 1000),
+            **used,
+        )
+        await self.rooms.meter.record(usage)
+        metrics.count_answer(
+            model=self.model.id,
+            outcome=usage.outcome,
+            seconds=seconds,
+            first_byte_seconds=first_seconds if self.streamed else None,
+            amounts=(usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.search_units),
         )
 
     def undo(self) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from addon.inference.gateway.errors import ApiError, invalid
+
+if TYPE_CHECKING:
+    from addon.inference.gateway.keys import Caller
 
 LARGEST_BODY = 32 * 1_048_576
 """Bytes: images come inside the body."""
@@ -20,13 +23,18 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """One request and its answer. `headers` are sent with every answer."""
+    """One request and its answer. `headers` are sent with every answer.
+
+    `caller` is there once it is known; `status` is 499, as nginx names it, until an answer begins.
+    """
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.given: Headers = dict(scope["headers"])
         self.headers: dict[str, str] = {}
+        self.caller: Caller | None = None
+        self.status = 499
         self.started = False
         self._receive, self._send = receive, send
 
@@ -100,7 +108,7 @@ class Exchange:
             watcher.cancel()
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        self.started = True
+        self.started, self.status = True, status
         sent = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in (*self.headers.items(), *headers.items())

@@ -16,6 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from addon.inference.gateway import metrics
 from addon.inference.gateway.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -151,6 +152,7 @@ class Limiter:
         self._put(ask, future)
         admission = await future
         if admission is None:
+            metrics.count_local_admission()
             admission = self._local.setdefault(ask.window, LocalWindow(self._window)).admit(ask)
         if not admission.admitted:
             raise _too_many(admission)
@@ -209,10 +211,12 @@ class Limiter:
             self._quiet_until = time.monotonic() + REDIS_QUIET_SECONDS
             if not self._away:
                 self._away = True
+                metrics.set_limiter_local(True)
                 log.error("inference.limits.local", alarm=True, error=type(error).__name__)
             return None
         if self._away:
             self._away = False
+            metrics.set_limiter_local(False)
             self._local.clear()
             log.warning("inference.limits.shared_again")
         return found

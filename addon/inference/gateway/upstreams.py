@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from addon.inference.config import UpstreamSettings
+from addon.inference.gateway import metrics
 from addon.inference.gateway.catalogue import Model
 from addon.inference.gateway.errors import ApiError, failed, invalid, unavailable
 
@@ -186,6 +187,7 @@ class Upstream:
 
     def _fault(self, reason: str) -> None:
         self._breaker.failed()
+        metrics.count_upstream_fault(self.settings.url, reason)
         log.error("inference.upstream.fault", url=self.settings.url, reason=reason)
 
 
