@@ -6,11 +6,10 @@ An admin client is not safe to share between threads, and a fresh one costs some
 """
 
 import socket
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from kafka import errors
 from kafka.admin import (
@@ -20,7 +19,6 @@ from kafka.admin import (
     ACLPermissionType,
     ACLResourcePatternType,
     KafkaAdminClient,
-    MemberToRemove,
     ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
@@ -30,8 +28,11 @@ from kafka.admin import (
 )
 from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest, DescribeClientQuotasRequest
 
+from addon.kafkacluster.calls import translated
 from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
-from provisioning.services import Fault, Unrecoverable
+from addon.kafkacluster.group_calls import GroupCalls
+from addon.kafkacluster.topic_calls import TopicCalls
+from provisioning.services import Fault
 
 CONNECT_SECONDS = 3.0
 REQUEST_SECONDS = 4.0
@@ -39,26 +40,6 @@ REQUEST_SECONDS = 4.0
 
 PRODUCE_QUOTA, CONSUME_QUOTA = "producer_byte_rate", "consumer_byte_rate"
 _EXACT, _ANY_NAME = 0, 2
-_COORDINATOR_TRIES = 30
-_COORDINATOR_PAUSE_SECONDS = 0.1
-_NEVER = (
-    errors.InvalidRequestError,
-    errors.InvalidConfigurationError,
-    errors.InvalidTopicError,
-    errors.InvalidPartitionsError,
-    errors.InvalidReplicationFactorError,
-    errors.PolicyViolationError,
-    errors.UnsupportedVersionError,
-    errors.UnsupportedSaslMechanismError,
-    errors.SecurityDisabledError,
-)
-_GONE_TOPIC = errors.UnknownTopicOrPartitionError.errno
-_COORDINATOR_ERRORS = (
-    errors.CoordinatorNotAvailableError,
-    errors.CoordinatorLoadInProgressError,
-    errors.NotCoordinatorError,
-)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True)
@@ -70,25 +51,8 @@ class Grant:
     operation: str
 
 
-@dataclass(frozen=True)
-class TopicSize:
-    """A topic as counted on the cluster; bytes are the largest replica's of each partition, added up."""
-
-    partitions: int
-    bytes: int
-
-
-class Cluster:
-    """An open connection to one cluster's admin listener; see `connect`."""
-
-    def __init__(self, client: KafkaAdminClient) -> None:
-        """Wrap a client that is logged in."""
-        self._client = client
-
-    # --- the cluster ------------------------------------------------------------------------------------------
-    def broker_ids(self) -> list[int]:
-        """The brokers that are up."""
-        return sorted(broker["broker_id"] for broker in self._call(self._client.describe_cluster)["brokers"])
+class Cluster(TopicCalls, GroupCalls):
+    """An open connection to one cluster; see `connect`."""
 
     # --- quotas -----------------------------------------------------------------------------------------------
     def set_quotas(self, user: str, quotas: Mapping[str, int | None]) -> None:
@@ -140,7 +104,7 @@ class Cluster:
         ]
         failed = self._call(self._client.create_acls, acls)["failed"]
         if failed:
-            raise _translated(failed[0]("ACLs could not be made"))
+            raise translated(failed[0]("ACLs could not be made"))
 
     def grants(self, user: str | None = None) -> dict[str, set[Grant]]:
         """The rights of one user, or of all, by user. Rights of another shape count under their own words."""
@@ -161,7 +125,7 @@ class Cluster:
         """Take every right from `user`; open connections lose them at once."""
         for _, _, error in self._call(self._client.delete_acls, [_acl_filter(user)]):
             if error is not errors.NoError:
-                raise _translated(error(f"ACLs of {user} could not be removed"))
+                raise translated(error(f"ACLs of {user} could not be removed"))
 
     # --- SCRAM users ------------------------------------------------------------------------------------------
     def set_password(self, user: str, mechanism: str, password: str) -> None:
@@ -186,93 +150,6 @@ class Cluster:
         for user, error in self._call(self._client.alter_user_scram_credentials, [alteration]).items():
             if error:
                 raise Fault(f"the password of {user} could not be changed: {error}")
-
-    # --- topics -----------------------------------------------------------------------------------------------
-    def create_topic(
-        self, name: str, *, partitions: int, replication: int = -1, configs: Mapping[str, str] | None = None
-    ) -> None:
-        """Make a topic; no error when it exists. `replication` -1 is the cluster's default."""
-        options = {
-            "num_partitions": partitions,
-            "replication_factor": replication,
-            "configs": dict(configs or {}),
-        }
-        answer = self._call(self._client.create_topics, {name: options}, raise_errors=False)
-        for topic in answer["topics"]:
-            if topic["error_code"] != errors.TopicAlreadyExistsError.errno:
-                self._check(topic["error_code"], topic.get("error_message"), f"topic {name}")
-
-    def topics(self, prefix: str = "") -> list[str]:
-        """The names of every topic that begins with `prefix`, in order."""
-        return sorted(name for name in self._call(self._client.list_topics) if name.startswith(prefix))
-
-    def delete_topics(self, names: list[str]) -> None:
-        """Delete topics with their data; those that are gone already are no error."""
-        answer = self._call(self._client.delete_topics, names, raise_errors=False)
-        for topic in answer["topics"]:
-            if topic["error_code"] != _GONE_TOPIC:
-                self._check(topic["error_code"], topic.get("error_message"), f"topic {topic['name']}")
-
-    def topic_sizes(self) -> dict[str, TopicSize]:
-        """Partitions of every topic, and the bytes that the brokers which are up store of it."""
-        described = self._call(self._client.describe_topics)
-        partitions = {topic["name"]: len(topic["partitions"]) for topic in described}
-        largest: dict[str, dict[int, int]] = {}
-        for broker in self.broker_ids():
-            for answer in self._call(self._client.describe_log_dirs, brokers=[broker]):
-                for topic in (topic for folder in answer["log_dirs"] for topic in folder["topics"]):
-                    sizes = largest.setdefault(topic["name"], {})
-                    for partition in topic["partitions"]:
-                        index = partition["partition_index"]
-                        sizes[index] = max(sizes.get(index, 0), partition["partition_size"])
-        return {
-            name: TopicSize(count, sum(largest.get(name, {}).values())) for name, count in partitions.items()
-        }
-
-    # --- consumer groups --------------------------------------------------------------------------------------
-    def groups(self, prefix: str = "") -> list[str]:
-        """The ids of every group, of whatever type, that begins with `prefix`, in order."""
-        found = self._with_coordinator(self._client.list_groups)
-        return sorted(group["group_id"] for group in found if group["group_id"].startswith(prefix))
-
-    def delete_groups(self, ids: list[str]) -> None:
-        """Put the members of these groups out and delete the groups; those that are gone are no error."""
-        for group, described in self._with_coordinator(self._client.describe_groups, ids).items():
-            members = [
-                MemberToRemove(member_id=member["member_id"]) for member in described.get("members") or ()
-            ]
-            if members:
-                self._with_coordinator(self._client.remove_group_members, group, members)
-        for group, outcome in self._with_coordinator(self._client.delete_groups, ids).items():
-            if outcome not in ("OK", errors.GroupIdNotFoundError.__name__):
-                raise Fault(f"Kafka: group {group} could not be deleted: {outcome}")
-
-    def _with_coordinator(self, function: Callable[..., T], *args: Any) -> T:
-        """Call again while the groups' coordinator comes up, as it does on a new cluster's first group call."""
-        for _ in range(_COORDINATOR_TRIES):
-            try:
-                return function(*args)
-            except _COORDINATOR_ERRORS:
-                time.sleep(_COORDINATOR_PAUSE_SECONDS)
-            except errors.KafkaError as error:
-                raise _translated(error) from error
-        raise Fault("the coordinator of the consumer groups is not available yet")
-
-    # --- errors -----------------------------------------------------------------------------------------------
-    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except errors.KafkaError as error:
-            raise _translated(error) from error
-
-    def _check(self, code: int, message: str | None, what: str) -> None:
-        if code:
-            raise _translated(errors.for_code(code)(f"{what}: {message or 'no reason given'}"))
-
-
-def _translated(error: Exception) -> Fault | Unrecoverable:
-    text = f"Kafka: {type(error).__name__}: {error}"
-    return Unrecoverable(text) if isinstance(error, _NEVER) else Fault(text)
 
 
 def _acl_filter(user: str | None) -> ACLFilter:

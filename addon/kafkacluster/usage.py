@@ -6,8 +6,9 @@ not older than a minute while the job runs; `Tenant.usage_at` tells when it was 
 
 from django.utils import timezone
 
-from addon.kafkacluster.cluster import TopicSize, connect
+from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.topic_calls import TopicSize
 from provisioning.models import Plan
 from provisioning.services import Refusal
 
