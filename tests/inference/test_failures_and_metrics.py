@@ -34,7 +34,8 @@ def test_a_failed_request_is_kept_with_its_id_and_code_and_without_a_word_of_it(
     refused = addon.say("planted words", temperature=9)
     broken = addon.say({"status": 500})
     elsewhere = addon.post("/v1/chat/completions", {"model": "planted-model"})
-    rows = until(lambda: found if len(found := failures(gateway, addon)) == 3 else None, seconds=10)
+    until(lambda: len(failures(gateway, addon)) == 3, seconds=10)
+    rows = failures(gateway, addon)
     assert [(str(row["id"]), row["status"], row["code"]) for row in rows] == [
         (refused.headers["x-request-id"], 400, "invalid_request"),
         (broken.headers["x-request-id"], 500, "upstream_error"),
@@ -50,13 +51,9 @@ def test_a_storm_of_failures_is_counted_whole_in_few_rows(gateway: Gateway) -> N
         sent = list(pool.map(lambda _: addon.say(temperature=9).status_code, range(400)))
     assert set(sent) == {400}
 
-    def counted() -> list[dict[str, Any]] | None:
-        rows = failures(gateway, addon)
-        return rows if sum(row["repeats"] for row in rows) == 400 else None
-
-    rows = until(counted, seconds=10)
+    until(lambda: sum(row["repeats"] for row in failures(gateway, addon)) == 400, seconds=10)
     # Two processes, each with its first ones in a minute, and a row a second after that.
-    assert len(rows) < 200
+    assert len(failures(gateway, addon)) < 200
 
 
 def test_a_request_without_a_known_key_leaves_no_row(gateway: Gateway) -> None:
