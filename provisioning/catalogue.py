@@ -24,9 +24,10 @@ class SyncResult:
 
 @transaction.atomic
 def sync_plans(services: Iterable[AddonService], *, dry_run: bool = False) -> SyncResult:
-    """Bring the plans in Postgres in line with `plans.toml`. Safe to repeat; a plan that is gone is withdrawn.
+    """Bring the plans in Postgres in line with `plans.toml`, and then what else of a service follows from the settings.
 
-    Resources on a withdrawn plan keep it, and their plan periods keep the price they began with.
+    Safe to repeat; a plan that is gone is withdrawn. Resources on a withdrawn plan keep it, and their plan periods
+    keep the price they began with.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SYNC_LOCK])
@@ -67,6 +68,8 @@ def sync_plans(services: Iterable[AddonService], *, dry_run: bool = False) -> Sy
                     Plan.objects.filter(pk=existing[slug].pk).update(
                         withdrawn_at=timezone.now(), is_default=False
                     )
+        if not dry_run:
+            service.sync_settings()
     return SyncResult(tuple(created), tuple(changed), tuple(withdrawn))
 
 

@@ -180,6 +180,13 @@ class AddonService(ABC):
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """Raise ValueError when a plan's limits lack a key, hold an unknown one, or a value is out of range."""
 
+    def sync_settings(self) -> None:
+        """Bring rows of the service's own that follow from the environment in line with it, at each release.
+
+        Called after the plans were synchronised, in the same transaction; safe to repeat.
+        """
+        return
+
     # --- provision ------------------------------------------------------------------------------------------
     def accept_options(self, options: Mapping[str, str]) -> dict[str, Any]:
         """The options of `addons:create` this service keeps; unknown ones are ignored, a bad value is a Refusal."""

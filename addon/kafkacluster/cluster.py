@@ -8,7 +8,7 @@ An admin client is not safe to share between threads, and a fresh one costs some
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from kafka import errors
@@ -29,7 +29,6 @@ from kafka.admin import (
 from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest, DescribeClientQuotasRequest
 
 from addon.kafkacluster.calls import translated
-from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
 from addon.kafkacluster.group_calls import GroupCalls
 from addon.kafkacluster.topic_calls import TopicCalls
 from provisioning.services import Fault
@@ -40,6 +39,24 @@ REQUEST_SECONDS = 4.0
 
 PRODUCE_QUOTA, CONSUME_QUOTA = "producer_byte_rate", "consumer_byte_rate"
 _EXACT, _ANY_NAME = 0, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a cluster is, and how we log in there; brokers are `host:port`, comma separated."""
+
+    name: str
+    brokers: str
+    """What tenants connect to."""
+    security_protocol: str
+    admin_brokers: str
+    """The listener for us, whose logins are super users and no SCRAM users."""
+    admin_security_protocol: str
+    admin_mechanism: str
+    admin_username: str
+    admin_password: str = field(repr=False)
+    ca_file: str | None = None
+    """PEM file of those who signed the brokers' certificates; the system's without it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -214,29 +231,25 @@ def reachable(brokers: str) -> None:
 
 
 @contextmanager
-def connect(environment: KafkaEnvironment | None = None) -> Iterator[Cluster]:
+def connect(address: Address) -> Iterator[Cluster]:
     """A connection to the cluster's admin listener, closed at the end; Fault when there is none."""
-    kafka = environment or kafka_environment()
-    if not kafka.admin_brokers:
-        raise Fault("KAFKA_ADMIN_BROKERS is not set: there is no Kafka cluster to make tenants on")
     with _Login(
-        kafka.admin_brokers,
-        security_protocol=kafka.admin_security_protocol,
-        ssl_cafile=kafka.ca_file,
-        sasl_mechanism=kafka.admin_mechanism,
-        sasl_plain_username=kafka.admin_username,
-        sasl_plain_password=kafka.admin_password.get_secret_value(),
+        address.admin_brokers,
+        security_protocol=address.admin_security_protocol,
+        ssl_cafile=address.ca_file,
+        sasl_mechanism=address.admin_mechanism,
+        sasl_plain_username=address.admin_username,
+        sasl_plain_password=address.admin_password,
     ) as login:
         yield Cluster(login.client)
 
 
-def log_in_as_tenant(username: str, mechanism: str, password: str) -> None:
+def log_in_as_tenant(address: Address, *, username: str, mechanism: str, password: str) -> None:
     """Log in at the tenants' listener as a customer's client does; Fault when that is refused or not answered."""
-    kafka = kafka_environment()
     with _Login(
-        kafka.brokers,
-        security_protocol=kafka.security_protocol,
-        ssl_cafile=kafka.ca_file,
+        address.brokers,
+        security_protocol=address.security_protocol,
+        ssl_cafile=address.ca_file,
         sasl_mechanism=mechanism,
         sasl_plain_username=username,
         sasl_plain_password=password,

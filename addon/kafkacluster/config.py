@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class KafkaEnvironment(BaseSettings):
-    """The cluster that tenants are given a share of."""
+    """The first cluster that tenants are given a share of; further ones are rows that operators make."""
 
     model_config = SettingsConfigDict(
         extra="ignore", frozen=True, env_prefix="KAFKA_", hide_input_in_errors=True
@@ -46,6 +46,21 @@ class KafkaEnvironment(BaseSettings):
         ge=1,
         description="How many brokers the cluster has when all are up. Quotas hold on each broker, so a plan's rate is "
         "divided by it.",
+    )
+    regions: str = Field(
+        default="us,eu", description="Heroku's regions whose tenants come to this cluster, comma separated."
+    )
+    capacity_bytes_per_second: int = Field(
+        default=100_000_000,
+        ge=1,
+        description="How much produce and consume rate together may be sold on this cluster.",
+    )
+    capacity_stored_bytes: int = Field(
+        default=1_000_000_000_000, ge=1, description="How much stored data may be sold on this cluster."
+    )
+    metrics_urls: str = Field(
+        default="",
+        description="Address of each broker's Prometheus exporter, comma separated; without them rates are estimates.",
     )
 
 

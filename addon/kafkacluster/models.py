@@ -1,9 +1,107 @@
 """Rows of the KafkaCluster service."""
 
+import os
+
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from addon.kafkacluster.cluster import Address
 from provisioning.models import Resource
+from provisioning.sealing import SealedField, SealingModel
+
+
+class SharedCluster(SealingModel):
+    """A Kafka cluster that tenants are placed on, and how we log in there.
+
+    What it can sell is bounded by `capacity_…`; `addon.kafkacluster.placement` fills it up.
+    """
+
+    class State(models.TextChoices):
+        """Whether new tenants come here. A full cluster is an open one without room: nobody sets that."""
+
+        OPEN = "open", "Open"
+        CLOSED = "closed", "Closed to new tenants"
+
+    class Protocol(models.TextChoices):
+        """How a listener is spoken to."""
+
+        SASL_SSL = "SASL_SSL", "SASL over TLS"
+        SASL_PLAINTEXT = "SASL_PLAINTEXT", "SASL without TLS (one machine only)"
+
+    name = models.SlugField(max_length=60, unique=True, help_text="Never changes once tenants are here.")
+    regions = models.JSONField(help_text='Heroku\'s region names whose tenants come here, such as ["us"].')
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    brokers = models.TextField(
+        help_text="Brokers that tenants connect to, `host:port`, comma separated: a config var."
+    )
+    security_protocol = models.CharField(max_length=20, choices=Protocol, default=Protocol.SASL_SSL)
+    admin_brokers = models.TextField(
+        help_text="The listener for us, off the public network, whose logins are not SCRAM users."
+    )
+    admin_security_protocol = models.CharField(max_length=20, choices=Protocol, default=Protocol.SASL_SSL)
+    admin_mechanism = models.CharField(
+        max_length=20,
+        default="PLAIN",
+        choices=[(name, name) for name in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")],
+    )
+    admin_username = models.CharField(max_length=200, default="operator")
+    admin_password = SealedField()
+    admin_password_variable = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="Environment variable that holds the password, in place of a stored one.",
+    )
+    ca_file = models.CharField(
+        max_length=400, blank=True, help_text="PEM file of those who signed the brokers' certificates."
+    )
+    broker_count = models.PositiveSmallIntegerField(
+        default=1, help_text="Brokers when all are up: a plan's rates are divided by it."
+    )
+    metrics_urls = models.TextField(
+        blank=True, help_text="Addresses of every broker's Prometheus exporter, comma separated."
+    )
+    capacity_bytes_per_second = models.PositiveBigIntegerField(
+        help_text="How much produce and consume rate together may be sold here."
+    )
+    capacity_stored_bytes = models.PositiveBigIntegerField(help_text="How much stored data may be sold here.")
+    from_settings = models.BooleanField(
+        default=False, editable=False, help_text="Kept in line with the KAFKA_ settings at each release."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["from_settings"], condition=Q(from_settings=True), name="one_cluster_of_the_settings"
+            ),
+            models.CheckConstraint(condition=Q(broker_count__gte=1), name="cluster_has_a_broker"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def sealing_id(self) -> str:
+        """The name: known before the row is."""
+        return self.name
+
+    @property
+    def address(self) -> Address:
+        """Where the cluster is and how we log in; the password is empty when its variable is not set."""
+        stored = self.get_sealed("admin_password")
+        return Address(
+            name=self.name,
+            brokers=self.brokers,
+            security_protocol=self.security_protocol,
+            admin_brokers=self.admin_brokers,
+            admin_security_protocol=self.admin_security_protocol,
+            admin_mechanism=self.admin_mechanism,
+            admin_username=self.admin_username,
+            admin_password=stored or os.environ.get(self.admin_password_variable, ""),
+            ca_file=self.ca_file or None,
+        )
 
 
 class Tenant(models.Model):
@@ -13,6 +111,7 @@ class Tenant(models.Model):
     """
 
     resource = models.OneToOneField(Resource, on_delete=models.PROTECT, related_name="kafka_tenant")
+    cluster = models.ForeignKey(SharedCluster, on_delete=models.PROTECT, related_name="tenants")
     username = models.CharField(max_length=40, unique=True)
     prefix = models.CharField(
         max_length=40, unique=True, help_text="Begins every topic and group; ends in a dot."
@@ -23,6 +122,18 @@ class Tenant(models.Model):
     usage_at = models.DateTimeField(
         db_default=Now(), help_text="When topics, partitions and bytes were counted; a new tenant has none."
     )
+    storage_warning = models.PositiveSmallIntegerField(
+        db_default=0, help_text="The highest share of the stored data, in per cent, that was warned of."
+    )
+    writes_paused_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when nothing can be produced: the stored data is at its limit.",
+    )
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when an operator keeps the tenant's clients out."
+    )
+    suspension_reason = models.TextField(blank=True, help_text="What the customer is told.")
     created_at = models.DateTimeField(db_default=Now())
     removed_at = models.DateTimeField(null=True, blank=True)
 

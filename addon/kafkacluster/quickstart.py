@@ -1,6 +1,6 @@
 """The first record, as the overview shows it."""
 
-from addon.kafkacluster.config import kafka_environment
+from addon.kafkacluster.models import Tenant
 
 _PRODUCER = """\
 import os
@@ -17,6 +17,6 @@ producer.produce("{prefix}orders", b"hello")
 producer.flush()"""
 
 
-def producer_example(prefix: str) -> str:
-    """Python that sends a record to a topic of the tenant with this prefix."""
-    return _PRODUCER.format(prefix=prefix, protocol=kafka_environment().security_protocol)
+def producer_example(tenant: Tenant) -> str:
+    """Python that sends a record to a topic of the tenant's."""
+    return _PRODUCER.format(prefix=tenant.prefix, protocol=tenant.cluster.security_protocol)

@@ -16,9 +16,10 @@ import structlog
 from django.db import transaction
 
 from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, Grant, connect
-from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.tenants import broker_count, grants_of, left_of, passwords_of, quotas_of
 from provisioning.models import Resource
+from provisioning.services import Fault
 from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,8 @@ class Report:
 
     checked: int = 0
     differences: list[Difference] = field(default_factory=list)
+    unreachable: dict[str, str] = field(default_factory=dict)
+    """Clusters that could not be asked, by name, with the reason."""
 
     def as_json(self) -> str:
         """The report for machines."""
@@ -80,16 +83,27 @@ def look(cluster: Cluster, user: str | None = None) -> View:
     )
 
 
-def reconcile_cluster(*, fix: bool) -> Report:
-    """Compare every tenant; with `fix`, mend what is safe. Resources with an operation under way are left to it.
+def reconcile_clusters(*, fix: bool) -> Report:
+    """Compare every tenant of every cluster; with `fix`, mend what is safe.
 
-    Raises Fault when the cluster cannot be asked.
+    Resources with an operation under way are left to it. A cluster that cannot be asked is named in the report.
     """
     report = Report()
-    with connect() as cluster:
+    for row in SharedCluster.objects.all():
+        try:
+            _reconcile_cluster(row, report, fix=fix)
+        except Fault as error:
+            report.unreachable[row.name] = str(error)
+            log.warning("kafka_reconcile.not_compared", cluster=row.name, error=str(error))
+    log.info("kafka_reconcile.done", checked=report.checked, differences=len(report.differences))
+    return report
+
+
+def _reconcile_cluster(row: SharedCluster, report: Report, *, fix: bool) -> None:
+    with connect(row.address) as cluster:
         # The cluster first: a tenant's row is there before anything of it is on the cluster.
-        view, brokers = look(cluster), broker_count(cluster)
-        rows = {tenant.username: tenant for tenant in Tenant.objects.select_related("resource__plan")}
+        view, brokers = look(cluster), broker_count(row, cluster)
+        rows = {tenant.username: tenant for tenant in row.tenants.select_related("resource__plan")}
         for user, tenant in rows.items():
             if _is_settled(tenant.resource):
                 report.checked += 1
@@ -102,18 +116,16 @@ def reconcile_cluster(*, fix: bool) -> Report:
         _add(
             report,
             [
-                Difference(user, "unknown user", "not in this database")
+                Difference(user, "unknown user", f"not on {row.name} by this database")
                 for user in sorted(view.users - set(rows))
             ],
         )
-    log.info("kafka_reconcile.done", checked=report.checked, differences=len(report.differences))
-    return report
 
 
 def missing_of(tenant: Tenant, view: View, *, brokers: int) -> list[Difference]:
     """Where the cluster differs from what the tenant of a provisioned resource should have."""
     user, found = tenant.username, []
-    wanted_grants, grants = grants_of(tenant.prefix), view.grants.get(user, set())
+    wanted_grants, grants = grants_of(tenant), view.grants.get(user, set())
     if grants != wanted_grants:
         found.append(Difference(user, "rights", f"{_words(grants)} instead of {_words(wanted_grants)}"))
     wanted_quotas = quotas_of(tenant.resource.plan.limits, brokers=brokers) if tenant.resource.plan else {}
@@ -142,7 +154,7 @@ def _mend(cluster: Cluster, tenant_id: int, *, brokers: int) -> list[Difference]
         for difference in found:
             if difference.what == "rights":
                 cluster.revoke_grants(user)
-                cluster.grant(user, sorted(grants_of(tenant.prefix)))
+                cluster.grant(user, sorted(grants_of(tenant)))
             elif difference.what == "quotas" and resource.plan:
                 stray = cluster.quotas(user).get(user, {})
                 cluster.set_quotas(

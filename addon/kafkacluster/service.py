@@ -8,23 +8,14 @@ from django.urls import reverse
 
 from addon.kafkacluster import tenants
 from addon.kafkacluster.config import kafka_environment
+from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.placement import sync_settings_cluster
 from addon.kafkacluster.usage import check_fits
 from provisioning.credentials import active_credential
 from provisioning.models import Plan, Resource, new_public_id
 from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Step
 from provisioning.steps import ISSUE_CREDENTIAL
-
-LIMITS = (
-    "produce_bytes_per_second",
-    "consume_bytes_per_second",
-    "topics",
-    "partitions",
-    "consumer_groups",
-    "retention_hours",
-    "stored_bytes",
-    "max_message_bytes",
-)
 
 
 class KafkaCluster(AddonService):
@@ -48,11 +39,12 @@ class KafkaCluster(AddonService):
     pages = (Page("Overview", "home", "kafkacluster:overview"),)
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
-        """Every limit of `LIMITS`, a whole number above zero."""
-        if set(limits) != set(LIMITS):
-            raise ValueError(f"limits are {LIMITS}")
-        if any(not isinstance(value, int) or value <= 0 for value in limits.values()):
-            raise ValueError("limits are whole numbers above zero")
+        """The limits of `Limits`, each a whole number above zero and in Kafka's range."""
+        Limits.read(limits)
+
+    def sync_settings(self) -> None:
+        """Make or refresh the cluster that the KAFKA_ settings name."""
+        sync_settings_cluster(kafka_environment())
 
     def provision_steps(self) -> Sequence[Step]:
         """The row, then on the cluster quotas, rights and password in this order, then a login to prove it."""
@@ -67,7 +59,7 @@ class KafkaCluster(AddonService):
 
     def config_vars(self, resource: Resource) -> dict[str, str]:
         """User, password, SASL mechanism and brokers."""
-        tenant = Tenant.objects.get(resource=resource)
+        tenant = Tenant.objects.select_related("cluster").get(resource=resource)
         credential = active_credential(resource)
         if credential is None:
             raise ValueError(f"resource {resource.uuid} has no password")
@@ -75,7 +67,7 @@ class KafkaCluster(AddonService):
             "KAFKACLUSTER_USERNAME": tenant.username,
             "KAFKACLUSTER_PASSWORD": credential.get_sealed("secret") or "",
             "KAFKACLUSTER_SASL_METHOD": credential.kind,
-            "KAFKACLUSTER_BROKERS": kafka_environment().brokers,
+            "KAFKACLUSTER_BROKERS": tenant.cluster.brokers,
         }
 
     def check_plan_change(self, resource: Resource, plan: Plan) -> None:

@@ -7,11 +7,11 @@ from addon.kafkacluster import reconcile, usage
 
 @shared_task(name="kafkacluster.count_usage", time_limit=120, soft_time_limit=110)
 def count_usage() -> None:
-    """Count what the tenants keep on the cluster."""
+    """Count what the tenants keep on the clusters."""
     usage.count_usage()
 
 
 @shared_task(name="kafkacluster.reconcile", time_limit=900, soft_time_limit=880)
-def reconcile_cluster() -> None:
-    """Compare the cluster with Postgres and mend what differs."""
-    reconcile.reconcile_cluster(fix=True)
+def reconcile_clusters() -> None:
+    """Compare the clusters with Postgres and mend what differs."""
+    reconcile.reconcile_clusters(fix=True)

@@ -19,8 +19,8 @@ from addon.kafkacluster.cluster import (
     connect,
     log_in_as_tenant,
 )
-from addon.kafkacluster.config import kafka_environment
-from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.models import SharedCluster, Tenant
+from addon.kafkacluster.placement import choose_cluster
 from provisioning.models import Credential, Operation, Plan, Resource
 from provisioning.services import Fault, Unrecoverable
 from provisioning.states import CredentialState
@@ -40,9 +40,16 @@ _RIGHTS = (
 )
 
 
-def grants_of(prefix: str) -> set[Grant]:
-    """Everything that a tenant with this prefix may do."""
-    return {Grant(resource, prefix, operation) for resource, operation in _RIGHTS}
+def grants_of(tenant: Tenant) -> set[Grant]:
+    """Everything that a tenant may do now: nothing while suspended, no producing while its storage is full."""
+    if tenant.suspended_at:
+        return set()
+    withheld = {("TOPIC", "WRITE")} if tenant.writes_paused_at else set()
+    return {
+        Grant(resource, tenant.prefix, operation)
+        for resource, operation in _RIGHTS
+        if (resource, operation) not in withheld
+    }
 
 
 def quotas_of(limits: Mapping[str, int], *, brokers: int) -> dict[str, int | None]:
@@ -53,9 +60,9 @@ def quotas_of(limits: Mapping[str, int], *, brokers: int) -> dict[str, int | Non
     }
 
 
-def broker_count(cluster: Cluster) -> int:
+def broker_count(row: SharedCluster, cluster: Cluster) -> int:
     """By how many brokers a plan's rates are divided: also by those that are down now and will be back."""
-    return max(kafka_environment().broker_count, len(cluster.broker_ids()))
+    return max(row.broker_count, len(cluster.broker_ids()))
 
 
 def passwords_of(resource: Resource) -> dict[str, str]:
@@ -68,17 +75,21 @@ def passwords_of(resource: Resource) -> dict[str, str]:
 
 # --- provision ----------------------------------------------------------------------------------------------
 def ensure_tenant(operation: Operation) -> None:
-    """Give the operation's resource its tenant row, if it has none.
+    """Give the operation's resource its tenant row, on the cluster with the most room, if it has none.
 
-    The prefix has a fixed length and ends in a separator, so no tenant's prefix begins another's; neither it
-    nor the user name is ever used again.
+    Raises Fault as long as no cluster has room. The prefix has a fixed length and ends in a separator, so no tenant's
+    prefix begins another's; neither it nor the user name is ever used again.
     """
     while not Tenant.objects.filter(resource_id=operation.resource_id).exists():
         token = secrets.token_hex(_PREFIX_LENGTH // 2)
         try:
             with transaction.atomic():
+                resource = Resource.objects.select_related("plan").get(pk=operation.resource_id)
                 Tenant.objects.create(
-                    resource_id=operation.resource_id, username=f"t{token}", prefix=f"t{token}."
+                    resource=resource,
+                    cluster=choose_cluster(resource),
+                    username=f"t{token}",
+                    prefix=f"t{token}.",
                 )
         except IntegrityError:  # the token was drawn before, or another run was quicker: look again
             continue
@@ -87,22 +98,23 @@ def ensure_tenant(operation: Operation) -> None:
 def set_quotas(operation: Operation) -> None:
     """Set the quotas of the plan that the resource has now."""
     tenant = _tenant(operation)
-    with connect() as cluster:
-        cluster.set_quotas(tenant.username, quotas_of(_plan(tenant).limits, brokers=broker_count(cluster)))
+    with connect(tenant.cluster.address) as cluster:
+        brokers = broker_count(tenant.cluster, cluster)
+        cluster.set_quotas(tenant.username, quotas_of(_plan(tenant).limits, brokers=brokers))
 
 
 def grant_rights(operation: Operation) -> None:
     """Let the tenant use what begins with its prefix."""
     tenant = _tenant(operation)
-    with connect() as cluster:
-        cluster.grant(tenant.username, sorted(grants_of(tenant.prefix)))
+    with connect(tenant.cluster.address) as cluster:
+        cluster.grant(tenant.username, sorted(grants_of(tenant)))
 
 
 def install_password(operation: Operation) -> None:
     """Let the active credential's password in, on its mechanism."""
     tenant = _tenant(operation)
     active = _active(tenant.resource)
-    with connect() as cluster:
+    with connect(tenant.cluster.address) as cluster:
         cluster.set_password(tenant.username, active.kind, active.get_sealed("secret") or "")
 
 
@@ -110,14 +122,19 @@ def verify_login(operation: Operation) -> None:
     """Log in as the customer's client will; Fault as long as that does not work."""
     tenant = _tenant(operation)
     active = _active(tenant.resource)
-    log_in_as_tenant(tenant.username, active.kind, active.get_sealed("secret") or "")
+    log_in_as_tenant(
+        tenant.cluster.address,
+        username=tenant.username,
+        mechanism=active.kind,
+        password=active.get_sealed("secret") or "",
+    )
 
 
 def keep_live_passwords(operation: Operation) -> None:
     """Let in exactly the passwords of the live credentials: also where an ended one had replaced a live one."""
     tenant = _tenant(operation)
     kept = passwords_of(tenant.resource)
-    with connect() as cluster:
+    with connect(tenant.cluster.address) as cluster:
         for mechanism, password in kept.items():
             cluster.set_password(tenant.username, mechanism, password)
         for mechanism in cluster.mechanisms(tenant.username).get(tenant.username, set()) - set(kept):
@@ -128,7 +145,7 @@ def keep_live_passwords(operation: Operation) -> None:
 def shut_out(operation: Operation) -> None:
     """Take the tenant's rights, which ends all traffic at once, and then its logins."""
     for tenant in _tenants(operation):
-        with connect() as cluster:
+        with connect(tenant.cluster.address) as cluster:
             cluster.revoke_grants(tenant.username)
             for mechanism in MECHANISMS:
                 cluster.remove_password(tenant.username, mechanism)
@@ -137,7 +154,7 @@ def shut_out(operation: Operation) -> None:
 def delete_data(operation: Operation) -> None:
     """Delete the tenant's consumer groups, then its topics with all they hold."""
     for tenant in _tenants(operation):
-        with connect() as cluster:
+        with connect(tenant.cluster.address) as cluster:
             if groups := cluster.groups(tenant.prefix):
                 cluster.delete_groups(groups)
             if topics := cluster.topics(tenant.prefix):
@@ -147,14 +164,14 @@ def delete_data(operation: Operation) -> None:
 def remove_quotas(operation: Operation) -> None:
     """Remove the quotas, last of all: a straggler is never without limit."""
     for tenant in _tenants(operation):
-        with connect() as cluster:
+        with connect(tenant.cluster.address) as cluster:
             cluster.set_quotas(tenant.username, {PRODUCE_QUOTA: None, CONSUME_QUOTA: None})
 
 
 def sweep(operation: Operation) -> None:
     """Look at the whole cluster for anything of the tenant; Fault names what is left and takes it away."""
     for tenant in _tenants(operation):
-        with connect() as cluster:
+        with connect(tenant.cluster.address) as cluster:
             left = left_of(cluster, tenant)
         if left:
             for removal in (shut_out, delete_data, remove_quotas):
@@ -182,11 +199,12 @@ def end_tenant(operation: Operation) -> None:
 
 def _tenants(operation: Operation) -> list[Tenant]:
     """The tenant, or none when the provision did not come that far."""
-    return list(Tenant.objects.filter(resource_id=operation.resource_id))
+    return list(Tenant.objects.select_related("cluster").filter(resource_id=operation.resource_id))
 
 
 def _tenant(operation: Operation) -> Tenant:
-    tenant = Tenant.objects.select_related("resource__plan").filter(resource_id=operation.resource_id).first()
+    rows = Tenant.objects.select_related("resource__plan", "cluster")
+    tenant = rows.filter(resource_id=operation.resource_id).first()
     if tenant is None or tenant.removed_at is not None:
         raise Unrecoverable("the resource has no tenant")
     return tenant

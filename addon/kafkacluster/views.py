@@ -16,11 +16,11 @@ from sso.doors import DashboardRequest, dashboard_page, only
 def overview(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
     """The first page."""
     resource = request.dashboard.resource
-    prefix = Tenant.objects.get(resource=resource).prefix
+    tenant = Tenant.objects.select_related("cluster").get(resource=resource)
     return render_overview(
         request,
         "kafkacluster/overview.html",
         estimate=Estimate(month_so_far(resource).cents),
-        prefix=prefix,
-        producer_example=producer_example(prefix),
+        prefix=tenant.prefix,
+        producer_example=producer_example(tenant),
     )

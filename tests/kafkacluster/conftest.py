@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from addon.kafkacluster.cluster import Cluster, connect
-from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.cluster import Address, Cluster, connect, log_in_as_tenant
+from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
+from addon.kafkacluster.models import SharedCluster, Tenant
 from provisioning.models import Resource
 from provisioning.services import service_of
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
@@ -39,10 +40,41 @@ def broker() -> None:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def address() -> Address:
+    """Where the run's broker is."""
+    return address_of(kafka_environment())
+
+
+def address_of(kafka: KafkaEnvironment) -> Address:
+    """What a cluster's row makes of the settings."""
+    return Address(
+        name="default",
+        brokers=kafka.brokers,
+        security_protocol=kafka.security_protocol,
+        admin_brokers=kafka.admin_brokers,
+        admin_security_protocol=kafka.admin_security_protocol,
+        admin_mechanism=kafka.admin_mechanism,
+        admin_username=kafka.admin_username,
+        admin_password=kafka.admin_password.get_secret_value(),
+    )
+
+
+@pytest.fixture
+def cluster(address: Address) -> Iterator[Cluster]:
     """The operator's view of the broker."""
-    with connect() as connected:
+    with connect(address) as connected:
         yield connected
+
+
+@pytest.fixture
+def broker_away(plans: None) -> Callable[[bool], None]:  # noqa: F811
+    """Take the broker away from us, and give it back: the row names an address where nobody answers."""
+
+    def take(away: bool) -> None:
+        brokers = "127.0.0.1:1" if away else kafka_environment().admin_brokers
+        SharedCluster.objects.update(admin_brokers=brokers)
+
+    return take
 
 
 class Customer:
@@ -66,6 +98,16 @@ class Customer:
         whole = f"{self.tenant.prefix}{name}"
         cluster.create_topic(whole, partitions=partitions)
         return whole
+
+    def log_in(self, config: dict[str, str] | None = None) -> None:
+        """Log in with config vars, the present ones unless others are given; Fault when they are refused."""
+        found = config or self.config
+        log_in_as_tenant(
+            self.tenant.cluster.address,
+            username=found["KAFKACLUSTER_USERNAME"],
+            mechanism=found["KAFKACLUSTER_SASL_METHOD"],
+            password=found["KAFKACLUSTER_PASSWORD"],
+        )
 
     def client(self, **more: Any) -> dict[str, Any]:
         """Settings of confluent-kafka, from the config vars alone."""

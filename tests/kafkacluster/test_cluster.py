@@ -3,6 +3,7 @@
 import socket
 import threading
 import uuid
+from dataclasses import replace
 
 import pytest
 from kafka.admin import KafkaAdminClient
@@ -11,13 +12,13 @@ from addon.kafkacluster import cluster as adapter
 from addon.kafkacluster.cluster import (
     CONSUME_QUOTA,
     PRODUCE_QUOTA,
+    Address,
     Cluster,
     Grant,
     connect,
     log_in_as_tenant,
     reachable,
 )
-from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
 from provisioning.services import Fault, Unrecoverable
 
 
@@ -25,11 +26,6 @@ from provisioning.services import Fault, Unrecoverable
 def user() -> str:
     """A user of the test's own."""
     return f"x{uuid.uuid4().hex[:12]}"
-
-
-def environment(**changes: object) -> KafkaEnvironment:
-    """The run's settings, some of them changed."""
-    return kafka_environment().model_copy(update=changes)
 
 
 def test_the_pinned_client_still_has_the_private_path_that_quotas_are_sent_by(cluster: Cluster) -> None:
@@ -65,11 +61,13 @@ def test_rights_are_given_and_taken_and_each_may_be_repeated(cluster: Cluster, u
         assert cluster.grants(user) == {}
 
 
-def test_each_mechanism_has_its_own_password_and_removals_repeat(cluster: Cluster, user: str) -> None:
+def test_each_mechanism_has_its_own_password_and_removals_repeat(
+    cluster: Cluster, address: Address, user: str
+) -> None:
     cluster.set_password(user, "SCRAM-SHA-256", "one")
     cluster.set_password(user, "SCRAM-SHA-512", "two")
-    log_in_as_tenant(user, "SCRAM-SHA-256", "one")
-    log_in_as_tenant(user, "SCRAM-SHA-512", "two")
+    log_in_as_tenant(address, username=user, mechanism="SCRAM-SHA-256", password="one")
+    log_in_as_tenant(address, username=user, mechanism="SCRAM-SHA-512", password="two")
     assert cluster.mechanisms(user) == {user: {"SCRAM-SHA-256", "SCRAM-SHA-512"}}
     for _ in range(2):
         cluster.remove_password(user, "SCRAM-SHA-256")
@@ -96,29 +94,24 @@ def test_a_group_that_does_not_exist_is_no_error_to_delete(cluster: Cluster, use
 
 
 def test_a_wrong_password_is_a_fault_that_leaves_no_thread_behind(
-    user: str, monkeypatch: pytest.MonkeyPatch
+    address: Address, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "CONNECT_SECONDS", 0.5)
     before = threading.active_count()
     with pytest.raises(Fault, match="no login to Kafka") as raised:
-        log_in_as_tenant(user, "SCRAM-SHA-512", "guessed-password")
+        log_in_as_tenant(address, username=user, mechanism="SCRAM-SHA-512", password="guessed-password")
     assert "guessed-password" not in str(raised.value)
     assert threading.active_count() == before
 
 
-def test_without_a_broker_the_fault_comes_at_once_and_names_the_address() -> None:
+def test_without_a_broker_the_fault_comes_at_once_and_names_the_address(address: Address) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
         with (
             pytest.raises(Fault, match=f"no Kafka broker answers \\({nobody}"),
-            connect(environment(admin_brokers=nobody)),
+            connect(replace(address, admin_brokers=nobody)),
         ):
             pass
         # One that answers is enough.
-        reachable(f"{nobody},{kafka_environment().brokers}")
-
-
-def test_a_provider_without_a_cluster_says_what_to_set() -> None:
-    with pytest.raises(Fault, match="KAFKA_ADMIN_BROKERS is not set"), connect(environment(admin_brokers="")):
-        pass
+        reachable(f"{nobody},{address.brokers}")

@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from addon.kafkacluster import cluster as adapter
 from addon.kafkacluster import tenants
-from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, log_in_as_tenant
-from addon.kafkacluster.config import kafka_environment
+from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster
 from addon.kafkacluster.models import Tenant
 from addon.kafkacluster.tenants import grants_of, left_of
 from addon.kafkacluster.usage import count_usage
@@ -55,9 +54,10 @@ def test_a_provisioned_tenant_has_its_plan_s_quotas_its_rights_and_one_login(
 ) -> None:
     shop = customer(plan=plan)
     assert cluster.quotas(shop.user) == {shop.user: {PRODUCE_QUOTA: produce, CONSUME_QUOTA: consume}}
-    assert cluster.grants(shop.user) == {shop.user: grants_of(shop.tenant.prefix)}
+    assert cluster.grants(shop.user) == {shop.user: grants_of(shop.tenant)}
     assert cluster.mechanisms(shop.user) == {shop.user: {shop.config["KAFKACLUSTER_SASL_METHOD"]}}
-    log_in_as_tenant(shop.user, "SCRAM-SHA-512", shop.config["KAFKACLUSTER_PASSWORD"])
+    assert shop.config["KAFKACLUSTER_SASL_METHOD"] == "SCRAM-SHA-512"
+    shop.log_in()
 
 
 def test_quotas_are_divided_over_the_brokers_so_that_all_together_stay_within_the_plan() -> None:
@@ -73,14 +73,13 @@ def test_rights_and_quotas_stand_before_the_password_lets_anybody_in(customer: N
 
 
 def test_a_provision_waits_for_the_broker_and_says_what_it_waits_for(
-    plans: None, heroku: FakeHeroku, monkeypatch: pytest.MonkeyPatch
+    plans: None, heroku: FakeHeroku, broker_away: Callable[[bool], None]
 ) -> None:
     resource = Partner("kafkacluster").provisioned()
     operation = resource.operations.get()
-    away = kafka_environment().model_copy(update={"admin_brokers": "127.0.0.1:1"})
-    with monkeypatch.context() as patched:
-        patched.setattr(adapter, "kafka_environment", lambda: away)
-        operations.run(operation.pk)
+    broker_away(True)
+    operations.run(operation.pk)
+    broker_away(False)
     operation.refresh_from_db()
     assert (operation.state, operation.step) == ("pending", "set quotas")
     assert "no Kafka broker answers (127.0.0.1:1" in operation.last_error
@@ -153,14 +152,14 @@ def test_both_passwords_work_during_the_overlap_and_only_the_new_one_after_it(
     shop.refresh()
     assert former["KAFKACLUSTER_USERNAME"] == shop.config["KAFKACLUSTER_USERNAME"]
     for config in (former, shop.config):
-        log_in_as_tenant(shop.user, config["KAFKACLUSTER_SASL_METHOD"], config["KAFKACLUSTER_PASSWORD"])
+        shop.log_in(config)
     # One user all the while: one quota, one set of rights.
     assert len(cluster.quotas(shop.user)) == len(cluster.grants(shop.user)) == 1
     Credential.objects.filter(resource=shop.resource, state="retiring").update(retires_at=timezone.now())
     operations.start_operation(shop.resource, "revocation", requested_by="test")  # type: ignore[arg-type]
     settle(shop.resource)
     assert cluster.mechanisms(shop.user) == {shop.user: {shop.config["KAFKACLUSTER_SASL_METHOD"]}}
-    log_in_as_tenant(shop.user, shop.config["KAFKACLUSTER_SASL_METHOD"], shop.config["KAFKACLUSTER_PASSWORD"])
+    shop.log_in()
 
 
 def test_a_leaked_password_is_shut_out_before_the_rotation_ends(
@@ -172,7 +171,7 @@ def test_a_leaked_password_is_shut_out_before_the_rotation_ends(
     settle(shop.resource)
     monkeypatch.setattr(adapter, "CONNECT_SECONDS", 0.5)
     with pytest.raises(Fault, match="no login"):
-        log_in_as_tenant(shop.user, leaked["KAFKACLUSTER_SASL_METHOD"], leaked["KAFKACLUSTER_PASSWORD"])
+        shop.log_in(leaked)
 
 
 def test_a_third_password_that_is_taken_back_gives_the_first_one_its_place_again(customer: New) -> None:
@@ -189,7 +188,7 @@ def test_a_third_password_that_is_taken_back_gives_the_first_one_its_place_again
 
     credentials.restore_replaced(rotation)
     tenants.keep_live_passwords(rotation)
-    log_in_as_tenant(shop.user, first["KAFKACLUSTER_SASL_METHOD"], first["KAFKACLUSTER_PASSWORD"])
+    shop.log_in(first)
 
 
 def test_a_removal_under_a_live_consumer_leaves_nothing_and_a_second_one_finds_nothing(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from addon.kafkacluster import cluster as adapter
 from addon.kafkacluster.cluster import Cluster, connect, log_in_as_tenant
 from addon.kafkacluster.config import KafkaEnvironment
 from local.folders import InUseError
 from local.kafka import Jars, Kafka, KafkaError
 from local.ports import PortTakenError
 from local.watcher import Watcher
+from tests.kafkacluster.conftest import address_of
 from tests.support.folders import server_folder
 from tests.support.kafka import JARS
 
@@ -32,10 +32,9 @@ def test_topics_users_and_addresses_outlive_a_kill(
     with Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher) as broker:
         for name, value in broker.environment.items():
             monkeypatch.setenv(name, value)
-        own = KafkaEnvironment()
-        monkeypatch.setattr(adapter, "kafka_environment", lambda: own)
+        own = address_of(KafkaEnvironment())
         assert stat.S_IMODE((broker.folder / "server.properties").stat().st_mode) == 0o600
-        with connect() as cluster:
+        with connect(own) as cluster:
             make_things(cluster)
         with pytest.raises(InUseError):
             Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher).claim()
@@ -43,11 +42,11 @@ def test_topics_users_and_addresses_outlive_a_kill(
         broker.kill()
         broker.start()
         assert broker.pid != pid
-        assert KafkaEnvironment() == own
-        with connect() as cluster:
+        assert address_of(KafkaEnvironment()) == own
+        with connect(own) as cluster:
             assert cluster.topics() == ["kept"]
             assert cluster.mechanisms() == {"kept": {"SCRAM-SHA-512"}}
-        log_in_as_tenant("kept", "SCRAM-SHA-512", "password")
+        log_in_as_tenant(own, username="kept", mechanism="SCRAM-SHA-512", password="password")
 
 
 def make_things(cluster: Cluster) -> None:

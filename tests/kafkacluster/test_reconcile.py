@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError, call_command
 
-from addon.kafkacluster import cluster as adapter
-from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, Grant, log_in_as_tenant
-from addon.kafkacluster.config import kafka_environment
-from addon.kafkacluster.reconcile import Difference, reconcile_cluster
+from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, Grant
+from addon.kafkacluster.models import SharedCluster
+from addon.kafkacluster.reconcile import Difference, reconcile_clusters
 from addon.kafkacluster.tenants import left_of
+from addon.kafkacluster.usage import count_usage
 from provisioning.rotation import rotate_credentials
 from tests.kafkacluster.conftest import Customer
 from tests.support.partner import Partner, run_operations
@@ -23,7 +23,7 @@ New = Callable[..., Customer]
 
 def told(user: str, *, fix: bool = False) -> list[Difference]:
     """What a comparison tells of one user; the broker is shared with other tests' tenants."""
-    return [found for found in reconcile_cluster(fix=fix).differences if found.user == user]
+    return [found for found in reconcile_clusters(fix=fix).differences if found.user == user]
 
 
 def test_a_tenant_as_it_should_be_is_no_difference(customer: New) -> None:
@@ -48,7 +48,7 @@ def test_lost_users_get_their_passwords_back_from_the_sealed_ones(customer: New,
     (found,) = told(shop.user, fix=True)
     assert found.fixed
     for config in (former, shop.config):
-        log_in_as_tenant(shop.user, config["KAFKACLUSTER_SASL_METHOD"], config["KAFKACLUSTER_PASSWORD"])
+        shop.log_in(config)
     assert told(shop.user) == []
 
 
@@ -123,8 +123,27 @@ def test_the_command_tells_mends_and_ends_with_one_while_something_is_left(
     assert shop.config["KAFKACLUSTER_PASSWORD"] not in out.getvalue()
 
 
-def test_without_a_broker_the_command_says_so(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = kafka_environment().model_copy(update={"admin_brokers": "127.0.0.1:1"})
-    monkeypatch.setattr(adapter, "kafka_environment", lambda: away)
-    with pytest.raises(CommandError, match="not compared: no Kafka broker answers"):
+def test_without_a_broker_the_command_says_so(plans: None, broker_away: Callable[[bool], None]) -> None:
+    broker_away(True)
+    with pytest.raises(CommandError, match="not compared: default: no Kafka broker answers"):
         call_command("reconcile_kafka")
+
+
+def test_a_cluster_that_is_away_holds_up_no_other_one(
+    customer: New, cluster: Cluster, broker_away: Callable[[bool], None]
+) -> None:
+    shop = customer()
+    SharedCluster.objects.create(
+        name="away",
+        regions=["us"],
+        admin_brokers="127.0.0.1:1",
+        brokers="127.0.0.1:1",
+        state="closed",
+        capacity_bytes_per_second=1,
+        capacity_stored_bytes=1,
+    )
+    cluster.revoke_grants(shop.user)
+    report = reconcile_clusters(fix=True)
+    assert set(report.unreachable) == {"away"}
+    assert told(shop.user) == []
+    assert count_usage() == 1

@@ -21,6 +21,10 @@ class Shop:
 
     def __init__(self, *plans: PlanSpec) -> None:
         self.plans = plans
+        self.synchronised = 0
+
+    def sync_settings(self) -> None:
+        self.synchronised += 1
 
 
 A = PlanSpec("a", "A", 0, {"n": 1}, regions=("us",), default=True)
@@ -102,6 +106,13 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing() -> None:
     found = sync(replace(A, default=False), replace(B, slug="c", default=True), dry_run=True)
     assert found == SyncResult(("shop:c",), ("shop:a",), ("shop:b",))
     assert list(Plan.objects.values()) == before
+
+
+def test_a_service_brings_its_own_rows_in_line_at_each_release_and_never_in_a_dry_run() -> None:
+    shop = Shop(A)
+    for expected, dry_run in ((0, True), (1, False), (2, False)):
+        sync_plans([shop], dry_run=dry_run)  # type: ignore[list-item]
+        assert shop.synchronised == expected
 
 
 def test_other_services_plans_are_left_alone() -> None:

@@ -5,16 +5,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from addon.kafkacluster.reconcile import reconcile_cluster
-from provisioning.services import Fault
+from addon.kafkacluster.reconcile import reconcile_clusters
 
 
 class Command(BaseCommand):
-    """Compares every tenant with the Kafka cluster."""
+    """Compares every tenant with its Kafka cluster."""
 
     help = (
-        "Compare users, rights, quotas and what removed tenants left on the Kafka cluster with the database. "
-        "Exit code 1 when something differs that was not mended, or the cluster could not be asked."
+        "Compare users, rights, quotas and what removed tenants left on the Kafka clusters with the database. "
+        "Exit code 1 when something differs that was not mended, or a cluster could not be asked."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,10 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, fix: bool, json: bool, **options: Any) -> None:
         """Compare, mend if asked, report."""
-        try:
-            report = reconcile_cluster(fix=fix)
-        except Fault as error:
-            raise CommandError(f"not compared: {error}", returncode=1) from error
+        report = reconcile_clusters(fix=fix)
         if json:
             self.stdout.write(report.as_json())
         else:
@@ -35,6 +31,9 @@ class Command(BaseCommand):
                 mended = " (mended)" if found.fixed else ""
                 self.stdout.write(f"{found.user}: {found.what}: {found.detail}{mended}")
             self.stdout.write(f"{report.checked} compared, {len(report.differences)} differences")
+        if report.unreachable:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in report.unreachable.items())
+            raise CommandError(f"not compared: {reasons}", returncode=1)
         left = [found for found in report.differences if not found.fixed]
         if left:
             raise CommandError(f"{len(left)} differences left", returncode=1)

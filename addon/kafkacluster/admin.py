@@ -1,0 +1,129 @@
+"""Operators' view of the clusters and their tenants."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from addon.kafkacluster.models import SharedCluster, Tenant
+from addon.kafkacluster.placement import availability, loads
+from provisioning.admin import ReadOnlyAdmin
+
+
+class SharedClusterForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A cluster; the password goes in and never comes out."""
+
+    new_password = forms.CharField(
+        required=False,
+        strip=False,
+        label="Admin password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Stored sealed. Leave empty to keep the present one, or to use an environment variable.",
+    )
+
+    class Meta:
+        model = SharedCluster
+        fields = (
+            "name",
+            "state",
+            "regions",
+            "brokers",
+            "security_protocol",
+            "admin_brokers",
+            "admin_security_protocol",
+            "admin_mechanism",
+            "admin_username",
+            "admin_password_variable",
+            "ca_file",
+            "broker_count",
+            "metrics_urls",
+            "capacity_bytes_per_second",
+            "capacity_stored_bytes",
+        )
+
+    def clean_regions(self) -> list[str]:
+        """A list of names."""
+        regions = self.cleaned_data["regions"]
+        if not isinstance(regions, list) or not all(isinstance(name, str) and name for name in regions):
+            raise forms.ValidationError('A list of region names, such as ["us", "eu"].')
+        return regions
+
+    def save(self, commit: bool = True) -> Any:
+        """Seal a password that was given."""
+        if self.cleaned_data.get("new_password"):
+            self.instance.set_sealed(admin_password=self.cleaned_data["new_password"])
+        return super().save(commit)
+
+
+@admin.register(SharedCluster)
+class SharedClusterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Clusters, and how much of each is sold. The one of the settings is kept by them: only its state can be set."""
+
+    form = SharedClusterForm
+    list_display = ("name", "availability", "regions", "tenants", "sold_rate", "sold_storage", "broker_count")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The name seals the password, so it stays; the settings' cluster follows the settings."""
+        if obj is None:
+            return ()
+        if obj.from_settings:
+            return tuple(name for name in SharedClusterForm.Meta.fields if name != "state")
+        return ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A password of the settings is in the environment."""
+        typed = () if obj and obj.from_settings else ("new_password",)
+        return (*SharedClusterForm.Meta.fields, *typed)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: tenants that were removed still name it. Close it instead."""
+        return False
+
+    @admin.display(description="state")
+    def availability(self, cluster: SharedCluster) -> str:
+        """Open, full or closed."""
+        return availability(cluster, loads([cluster])[cluster.pk])
+
+    @admin.display(description="tenants")
+    def tenants(self, cluster: SharedCluster) -> int:
+        """How many live ones."""
+        return loads([cluster])[cluster.pk].tenants
+
+    @admin.display(description="rate sold")
+    def sold_rate(self, cluster: SharedCluster) -> str:
+        """Of the rates, in per cent."""
+        sold = loads([cluster])[cluster.pk].bytes_per_second
+        return f"{sold / max(1, cluster.capacity_bytes_per_second):.0%}"
+
+    @admin.display(description="storage sold")
+    def sold_storage(self, cluster: SharedCluster) -> str:
+        """Of the stored data, in per cent."""
+        sold = loads([cluster])[cluster.pk].stored_bytes
+        return f"{sold / max(1, cluster.capacity_stored_bytes):.0%}"
+
+
+@admin.register(Tenant)
+class TenantAdmin(ReadOnlyAdmin):
+    """Tenants."""
+
+    list_display = (
+        "username",
+        "cluster",
+        "resource",
+        "topics",
+        "partitions",
+        "stored_bytes",
+        "usage_at",
+        "writes_paused_at",
+        "suspended_at",
+        "removed_at",
+    )
+    list_filter = (
+        "cluster",
+        ("suspended_at", admin.EmptyFieldListFilter),
+        ("removed_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("username", "resource__uuid", "resource__app_name")
+    list_select_related = ("cluster", "resource")
+    show_full_result_count = False
