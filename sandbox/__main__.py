@@ -1,4 +1,4 @@
-"""Command line of the sandbox: ``serve`` it, ``register`` services with a running one."""
+"""Command line of the sandbox: ``serve`` it, ``register`` services, give providers on this machine ``https``."""
 
 from __future__ import annotations
 
@@ -38,10 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     register = commands.add_parser("register", help="register services with a running sandbox")
     register.add_argument("services", type=Path)
     register.add_argument("--sandbox", default="http://127.0.0.1:8100", help="address of the running sandbox")
+    https = commands.add_parser("https", help="let Heroku's AI plugin reach a provider as https://HOST")
+    https.add_argument("hosts", nargs="+", metavar="HOST=http://ADDRESS:PORT")
+    https.add_argument("--port", type=int, default=8143, help="0 takes a free one")
+    https.add_argument("--data", type=Path, required=True, help="folder for the certificate to trust")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     if options.command == "serve":
         return _serve(options)
+    if options.command == "https":
+        return _https(options)
     return _register(options.services, options.sandbox)
 
 
@@ -59,6 +65,20 @@ def _serve(options: argparse.Namespace) -> int:
             )
         )
     except (ApiError, DataFolderInUseError, OSError, ValueError) as error:
+        sys.stderr.write(f"sandbox: {error}\n")
+        return 1
+    return 0
+
+
+def _https(options: argparse.Namespace) -> int:
+    try:
+        # Here, and not above: only this command needs the package cryptography.
+        from sandbox.https import parse_hosts, serve_https
+
+        hosts = parse_hosts(options.hosts)
+        authority = (options.data / "authority.pem").resolve()
+        asyncio.run(serve_https(hosts=hosts, port=options.port, authority=authority))
+    except (ImportError, OSError, ValueError) as error:
         sys.stderr.write(f"sandbox: {error}\n")
         return 1
     return 0

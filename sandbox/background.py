@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -48,3 +49,12 @@ def _round(sandbox: Sandbox, under_way: dict[str, asyncio.Task[None]]) -> None:
     for row in webhooks.due(sandbox):
         if row["webhook_id"] not in under_way:
             begin(row["webhook_id"], webhooks.deliver(sandbox, row))
+
+
+async def until_told_to_stop() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

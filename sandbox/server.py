@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from aiohttp import web
 
 from sandbox import identity
 from sandbox.apps import first_start
-from sandbox.background import keep_time
+from sandbox.background import keep_time, until_told_to_stop
 from sandbox.catalogue import register_services
 from sandbox.control import control_routes
 from sandbox.pages import page_routes
@@ -70,16 +68,8 @@ async def serve(
         if public_url is None:
             sandbox.public_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{bound}"  # noqa: S104
         print(f"sandbox ready at {sandbox.public_url}", flush=True)
-        await _until_told_to_stop()
+        await until_told_to_stop()
     finally:
         await runner.cleanup()
         with contextlib.suppress(Exception):
             await sandbox.close()
-
-
-async def _until_told_to_stop() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()

@@ -2,78 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from tests.sandbox.support import ROOT, Service, eventually
+from tests.sandbox.support import Service, eventually
+from tests.support.heroku_cli import HerokuCli
 
-PACKAGE = Path(__file__).parent / "cli" / "package.json"
-FOLDER = ROOT / ".data" / "heroku-cli"
-Cli = Callable[..., str]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("heroku-cli")]
 
 
-@pytest.fixture(scope="session")
-def installed_cli() -> Path:
-    """The folder of the CLI's programs; installed through npm once, and again when its version changes."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    wanted = PACKAGE.read_text()
-    stamp = FOLDER / "installed.json"
-    with (FOLDER / "install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            stamp.unlink(missing_ok=True)
-            shutil.copy(PACKAGE, FOLDER / "package.json")
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-            subprocess.run(command, cwd=FOLDER, check=True, timeout=900, stdout=subprocess.DEVNULL)
-            stamp.write_text(wanted)
-    return FOLDER / "node_modules" / ".bin"
-
-
 @pytest.fixture
-def heroku(installed_cli: Path, service: Service, tmp_path: Path) -> Cli:
-    """Runs one command of the CLI and returns what it printed; it must succeed (or fail, when told)."""
-    environment = {
-        "PATH": f"{installed_cli}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "CI": "true",
-        "HEROKU_HOST": service.url,
-        "HEROKU_API_KEY": "any-key",
-        "DISABLE_TELEMETRY": "true",
-        # Otherwise each command leaves a process behind that looks for a newer release.
-        "HEROKU_DISABLE_AUTOUPDATE": "true",
-        "HEROKU_INFERENCE_ADDON": service.slug,
-        "NO_COLOR": "1",
-    }
-
-    def run(*arguments: str, fails: bool = False) -> str:
-        done = subprocess.run(
-            ["heroku", *arguments],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        text = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, text
-        return text
-
-    return run
+def heroku(service: Service, tmp_path: Path) -> HerokuCli:
+    """A developer's CLI before the sandbox."""
+    return HerokuCli(tmp_path, sandbox_url=service.url, environment={"HEROKU_INFERENCE_ADDON": service.slug})
 
 
 def test_an_add_on_is_created_awaited_shown_changed_opened_and_destroyed(
-    heroku: Cli, service: Service
+    heroku: HerokuCli, service: Service
 ) -> None:
     service.conduct.provision_status = 202
     app = service.app()
@@ -101,7 +50,7 @@ def test_an_add_on_is_created_awaited_shown_changed_opened_and_destroyed(
     assert "No add-ons" in heroku("addons", "-a", app)
 
 
-def test_creating_waits_for_a_provider_that_finishes_later(heroku: Cli, service: Service) -> None:
+def test_creating_waits_for_a_provider_that_finishes_later(heroku: HerokuCli, service: Service) -> None:
     service.conduct.provision_status = 202
     app = service.app()
     outcome: list[str] = []
@@ -116,7 +65,7 @@ def test_creating_waits_for_a_provider_that_finishes_later(heroku: Cli, service:
     assert f"Created {addon['name']}" in outcome[0]
 
 
-def test_a_provider_that_gives_up_ends_the_waiting(heroku: Cli, service: Service) -> None:
+def test_a_provider_that_gives_up_ends_the_waiting(heroku: HerokuCli, service: Service) -> None:
     service.conduct.provision_status = 202
     app = service.app()
     addon = service.created(app)
@@ -126,13 +75,13 @@ def test_a_provider_that_gives_up_ends_the_waiting(heroku: Cli, service: Service
     assert "find that add-on" in text or "deprovisioned" in text
 
 
-def test_a_refusal_is_printed_with_the_providers_words(heroku: Cli, service: Service) -> None:
+def test_a_refusal_is_printed_with_the_providers_words(heroku: HerokuCli, service: Service) -> None:
     service.conduct.script["POST"] = [(422, {"message": "Choose another region."})]
     text = heroku("addons:create", service.slug, "-a", service.app(), fails=True)
     assert re.search(r"Choose\W+another\W+region", text)
 
 
-def test_resources_are_shared_renamed_and_detached(heroku: Cli, service: Service) -> None:
+def test_resources_are_shared_renamed_and_detached(heroku: HerokuCli, service: Service) -> None:
     app, other = service.app(), service.app()
     addon = service.created(app)
     assert "done" in heroku("addons:attach", addon["name"], "-a", other, "--as", "SHARED")
@@ -142,10 +91,8 @@ def test_resources_are_shared_renamed_and_detached(heroku: Cli, service: Service
     assert service.config(other) == {}
 
 
-def test_the_ai_plugin_creates_and_destroys_a_model(
-    heroku: Cli, service: Service, installed_cli: Path
-) -> None:
-    heroku("plugins:link", "--no-install", str(installed_cli.parent / "@heroku" / "plugin-ai"))
+def test_the_ai_plugin_creates_and_destroys_a_model(heroku: HerokuCli, service: Service) -> None:
+    heroku.link_ai_plugin()
     app = service.app()
     assert "Resource alias: LLM" in heroku("ai:models:create", "free", "-a", app, "--as", "LLM")
     assert set(service.config(app)) == {"LLM_URL", "LLM_KEY"}
