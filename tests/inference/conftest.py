@@ -71,6 +71,10 @@ class Addon:
         return self.post("/v1/chat/completions", body)
 
 
+EU_HOST = "eu.inference.example"
+"""In this region the API has an address as in production: https, and a host alone."""
+
+
 class Gateway(Stack):
     """The web alone: inference is provisioned in the request."""
 
@@ -80,9 +84,14 @@ class Gateway(Stack):
         """Migrate, load the plans, start the web."""
         self.manage("migrate", "--verbosity", "0")
         self.manage("sync_plans")
-        self.services_file = self.folder / "services.json"
         self.start_part("web")
         until(lambda: self._answers(f"{self.web_url}/healthz"))
+
+    def start_sandbox(self) -> None:
+        """Put a stand-in Heroku before the web."""
+        self.services_file.write_text(self.manage("registration"))
+        self.start_part("sandbox")
+        until(lambda: self._answers(f"{self.sandbox_url}/sandbox/health"))
 
     def provision(self, plan: str) -> Addon:
         """A fresh add-on of the plan, by Heroku's own call."""
@@ -136,6 +145,7 @@ def gateway() -> Iterator[Gateway]:
         )
         running.upstream = upstream
         local = {"url": f"http://127.0.0.1:{models_port}/v1", "model": "small", "stand_in": "SmolLM2-135M"}
+        running.environment["INFERENCE_URL_EU"] = f"https://{EU_HOST}"
         running.environment["INFERENCE_UPSTREAMS"] = json.dumps(
             {
                 "chat": {"url": f"http://127.0.0.1:{upstream.port}/v1"},

@@ -2,12 +2,18 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from local.program import Program, RunningProgram
+from local.watcher import Watcher
+from tests.support.stack import PROJECT, until
+
 PACKAGE = PROJECT / "tests" / "sandbox" / "cli" / "package.json"
 FOLDER = PROJECT / ".data" / "heroku-cli"
 BIN = FOLDER / "node_modules" / ".bin"
@@ -55,15 +61,16 @@ class HerokuCli:
 
     def __call__(self, *arguments: str, fails: bool = False) -> str:
         """Run one command and return all that it printed; AssertionError unless it succeeds (or fails, when told)."""
-        return self._run(["heroku", *arguments], fails=fails)
+        done = self._run(["heroku", *arguments], fails=fails)
+        return done.stdout + done.stderr
 
     def shell(self, script: str, **variables: str) -> str:
-        """Run a script of commands in bash, as pasted into a terminal; it must succeed."""
-        return self._run(["bash", "-ec", script], variables=variables)
+        """Run a script of commands in bash, as pasted into a terminal, and return its output; it must succeed."""
+        return self._run(["bash", "-ec", script], variables=variables).stdout
 
     def _run(
         self, argv: list[str], *, fails: bool = False, variables: Mapping[str, str] | None = None
-    ) -> str:
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             argv,
             env={**self.environment, **(variables or {})},
@@ -73,6 +80,20 @@ class HerokuCli:
             timeout=90,
             check=False,
         )
-        text = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, text
-        return text
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done
+
+
+@contextmanager
+def https_for_the_plugin(folder: Path, *, host: str, url: str, watcher: Watcher) -> Iterator[dict[str, str]]:
+    """The sandbox's https before the provider at `url`; yields the variables that it tells people to set."""
+    argv = [sys.executable, "-m", "sandbox", "https", f"{host}={url}", "--port", "0", "--data", str(folder)]
+    log = folder / "https.log"
+    program = Program(name="https", argv=argv, folder=PROJECT, log=log, stop_seconds=5)
+    running = RunningProgram(program, watcher=watcher)
+    try:
+        until(lambda: log.read_text().endswith("SSL_CERT_DIR\n"))
+        exports = [line for line in log.read_text().splitlines() if line.startswith("export ")]
+        yield dict(shlex.split(line)[1].split("=", 1) for line in exports)
+    finally:
+        running.stop()

@@ -62,6 +62,7 @@ class Stack:
     ) -> None:
         """`environment` changes or adds variables of every part."""
         self.folder, self.watcher, self.redis = folder, watcher, server
+        self.services_file = folder / "services.json"
         self.web_port, self.sandbox_port = free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
@@ -128,7 +129,6 @@ class Stack:
         """Migrate, load the plans, start everything, and wait until the doors are open."""
         self.manage("migrate", "--verbosity", "0")
         self.manage("sync_plans")
-        self.services_file = self.folder / "services.json"
         self.services_file.write_text(self.manage("registration"))
         for name in ("sandbox", "web", "worker", "beat"):
             self.start_part(name)
