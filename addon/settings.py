@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
@@ -137,6 +138,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "provisioning.reconcile",
         "schedule": 86400.0,
         "options": {"expires": 3600, "queue": "maintenance"},
+    },
+    "inference-roll-up": {
+        "task": "inference.roll_up",
+        "schedule": 15.0,
+        "options": {"expires": 15, "queue": "usage"},
+    },
+    "inference-usage-upkeep": {
+        "task": "inference.keep_up_usage",
+        "schedule": crontab(hour=3, minute=20),
+        "options": {"expires": 3600, "queue": "usage"},
     },
     "kafka-usage": {
         "task": "kafkacluster.count_usage",

@@ -1,5 +1,6 @@
 """What the inference service reads from the environment."""
 
+from datetime import timedelta
 from functools import cache
 
 from django.conf import settings
@@ -23,7 +24,10 @@ class UpstreamSettings(BaseModel):
 
 
 class InferenceEnvironment(BaseSettings):
-    """Public origins of the inference API, one for each region (without one, BASE_URL serves it), and the upstreams."""
+    """What the inference service reads: the API's public origins, one for each region, the upstreams, the retention.
+
+    A region without an origin of its own is served by BASE_URL.
+    """
 
     model_config = SettingsConfigDict(
         extra="ignore", frozen=True, env_prefix="INFERENCE_", hide_input_in_errors=True
@@ -35,6 +39,11 @@ class InferenceEnvironment(BaseSettings):
         default={},
         description="Where models run, as JSON: by `model@region`, `model`, `chat@region`, `chat`, `rerank`, an object "
         "of `url`, `api_key`, `model`, `stand_in`; see docs/inference.md.",
+    )
+    usage_retention_days: int = Field(
+        default=90,
+        ge=32,
+        description="How long the row of a single request is kept; totals outlive it. At least a month, to bill it.",
     )
 
 
@@ -52,3 +61,8 @@ def inference_url(region: str) -> str:
 def upstream_settings() -> dict[str, UpstreamSettings]:
     """The upstreams by the models they serve; pydantic's ValidationError names what is wrong."""
     return _environment().upstreams
+
+
+def usage_retention() -> timedelta:
+    """How long rows of single requests are kept."""
+    return timedelta(days=_environment().usage_retention_days)
