@@ -21,6 +21,7 @@ from local.ports import answers_200, free_port
 from local.program import Program, RunningProgram
 from local.redis import Redis
 from local.watcher import Watcher
+from tests.inference.bedrock import ACCESS_KEY, API_KEY, SECRET_KEY, BedrockStandIn
 from tests.inference.upstream import ScriptedUpstream
 from tests.support.folders import server_folder
 from tests.support.partner import provision_body
@@ -79,6 +80,7 @@ class Gateway(Stack):
     """The web alone: inference is provisioned in the request."""
 
     upstream: ScriptedUpstream
+    bedrock: BedrockStandIn
 
     def start(self) -> None:
         """Migrate, load the plans, start the web."""
@@ -93,15 +95,16 @@ class Gateway(Stack):
         self.start_part("sandbox")
         until(lambda: self._answers(f"{self.sandbox_url}/sandbox/health"))
 
-    def provision(self, plan: str) -> Addon:
-        """A fresh add-on of the plan, by Heroku's own call."""
-        body = provision_body("inference", plan=plan, uuid=str(uuid.uuid4()))
+    def provision(self, plan: str, *, region: str = "us-east-1") -> Addon:
+        """A fresh add-on of the plan for an app in AWS's `region`, by Heroku's own call."""
+        body = provision_body(
+            "inference", plan=plan, uuid=str(uuid.uuid4()), region=f"amazon-web-services::{region}"
+        )
         answer = self.partner("inference", "POST", "", body)
         assert answer.status_code == 200, answer.text
         config = answer.json()["config"]
-        return Addon(
-            body["uuid"], config["INFERENCE_URL"], config["INFERENCE_KEY"], config["INFERENCE_MODEL_ID"]
-        )
+        # The origin of the eu is another name for the same web.
+        return Addon(body["uuid"], self.web_url, config["INFERENCE_KEY"], config["INFERENCE_MODEL_ID"])
 
     def usage(self, addon: Addon) -> list[dict[str, Any]]:
         """What was metered for the add-on, oldest first."""
@@ -112,9 +115,21 @@ class Gateway(Stack):
         )
 
 
+SIGNED = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "session_token": "token=/+"}
+
+
+def bedrock_settings(stand_in: BedrockStandIn, aws_region: str, **more: str) -> dict[str, str]:
+    """The stand-in as Bedrock in one of AWS's regions."""
+    url = f"http://127.0.0.1:{stand_in.port}"
+    return {"kind": "bedrock", "aws_region": aws_region, "url": url, **more}
+
+
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Gateway]:
-    """The gateway, up: nova-pro and the rerankers at the local models, every other model at the scripted upstream."""
+    """The gateway, up: nova-pro and the rerankers at the local models, every other model in the eu at Bedrock.
+
+    What is left runs at the scripted upstream.
+    """
     shared, name = os.environ["DATABASE_URL"], f"gateway_{uuid.uuid4().hex[:12]}"
     with ExitStack() as cleaning:
         admin = cleaning.enter_context(psycopg.connect(shared, autocommit=True))
@@ -125,6 +140,8 @@ def gateway() -> Iterator[Gateway]:
         server = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
         upstream = ScriptedUpstream()
         cleaning.callback(upstream.close)
+        bedrock = BedrockStandIn()
+        cleaning.callback(bedrock.close)
         models_port = free_port()
         models = RunningProgram(
             Program(
@@ -143,7 +160,7 @@ def gateway() -> Iterator[Gateway]:
             server=server,
             database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
         )
-        running.upstream = upstream
+        running.upstream, running.bedrock = upstream, bedrock
         local = {"url": f"http://127.0.0.1:{models_port}/v1", "model": "small", "stand_in": "SmolLM2-135M"}
         running.environment["INFERENCE_URL_EU"] = f"https://{EU_HOST}"
         running.environment["INFERENCE_UPSTREAMS"] = json.dumps(
@@ -151,6 +168,9 @@ def gateway() -> Iterator[Gateway]:
                 "chat": {"url": f"http://127.0.0.1:{upstream.port}/v1"},
                 "nova-pro": local,
                 "rerank": {**local, "stand_in": "all-MiniLM-L6-v2"},
+                "nova-2-lite@eu": bedrock_settings(bedrock, "eu-west-1", api_key=API_KEY),
+                "chat@eu": bedrock_settings(bedrock, "eu-central-1", **SIGNED),
+                "rerank@eu": bedrock_settings(bedrock, "eu-central-1", **SIGNED),
             }
         )
         cleaning.callback(running.stop)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-import threading
 from typing import Any
 
 from aiohttp import web
 
+from tests.inference.threaded import ThreadedServer
 
-class ScriptedUpstream:
+
+class ScriptedUpstream(ThreadedServer):
     """An OpenAI-compatible server in a thread.
 
     The script's fields: `say` (words), `prompt` and `completion` (token counts), `delay` (seconds before the answer, or
@@ -17,35 +18,11 @@ class ScriptedUpstream:
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
-        self.hung_up = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scripted-upstream")
-        self._thread.start()
-        self._ready.wait(timeout=10)
+        super().__init__()
 
-    def close(self) -> None:
-        """Stop the server."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        app = web.Application(client_max_size=40_000_000)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        await self._stop.wait()
-        await runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        """Chat completions alone."""
+        return [web.post("/v1/chat/completions", self._chat)]
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -21,7 +21,7 @@ from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Limiter
 from addon.inference.gateway.listing import available_models, key_model, key_models, resource_model
 from addon.inference.gateway.rerank import rerank
-from addon.inference.gateway.upstreams import Upstreams
+from addon.inference.gateway.upstreams.registry import Upstreams
 from addon.inference.gateway.usage import Meter
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from addon.inference.gateway.errors import ApiError, invalid
 from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Admission, Ask, Limiter
-from addon.inference.gateway.upstreams import Upstreams
+from addon.inference.gateway.upstreams.registry import Upstreams
 from addon.inference.gateway.usage import Meter, Usage
 from addon.inference.models import Outcome
 

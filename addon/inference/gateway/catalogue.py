@@ -13,10 +13,26 @@ _FILE = Path(__file__).resolve().parent.parent / "models.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
+class BedrockModel:
+    """What AWS Bedrock calls a model for customers of each region, and what it asks of requests for it.
+
+    `nova`: the rules of Amazon's own models hold (plain tool schemas, greedy tool calls, where `top_k` stands).
+    `effort`: `reasoning_effort` is sent as Nova 2's `reasoningConfig`. `thinking_tag`: the model writes its reasoning
+    into the text, between tags of this name.
+    """
+
+    ids: Mapping[str, str]
+    nova: bool = False
+    effort: bool = False
+    thinking_tag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A model that a plan sells. `kind` is "chat" or "rerank"; token counts are whole tokens.
 
-    `served_as` is its name at an upstream unless the upstream's settings give another one.
+    `served_as` is its name at an OpenAI-compatible upstream unless the upstream's settings give another one.
+    `unbounded_effort` is the reasoning effort at which it takes no maximum of output.
     """
 
     id: str
@@ -27,8 +43,10 @@ class Model:
     max_output_tokens: int = 0
     default_output_tokens: int = 0
     reasoning: bool = False
+    unbounded_effort: str | None = None
     parallel_tool_calls: bool = True
     caching: Mapping[str, Any] = field(default_factory=dict)
+    bedrock: BedrockModel | None = None
 
     @property
     def cli_type(self) -> str:
@@ -46,5 +64,7 @@ def models() -> Mapping[str, Model]:
     found = {}
     for slug, plan in plans.items():
         entry: dict[str, Any] = {**described[slug], "inputs": tuple(described[slug].get("inputs", ["text"]))}
+        if bedrock := entry.get("bedrock"):
+            entry["bedrock"] = BedrockModel(**bedrock)
         found[slug] = Model(id=slug, kind=plan.limits["model_kind"], regions=plan.regions, **entry)
     return found

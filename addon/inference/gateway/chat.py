@@ -16,7 +16,7 @@ from addon.inference.gateway.errors import ApiError, failed
 from addon.inference.gateway.http import ClientGone, Exchange
 from addon.inference.gateway.images import fetch_images
 from addon.inference.gateway.keys import Caller
-from addon.inference.gateway.upstreams import Served
+from addon.inference.gateway.upstreams.registry import Served
 from addon.inference.models import Outcome
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,11 @@ _DONE = b"data: [DONE]\n\n"
 async def chat(exchange: Exchange, rooms: Rooms, caller: Caller, request_id: uuid.UUID) -> None:
     """Answer one request; ApiError while nothing has been sent."""
     body = await exchange.body()
-    request = check_chat(body, check_model(body.get("model"), caller))
+    request = check_chat(
+        body,
+        check_model(body.get("model"), caller),
+        cache_prompt=exchange.given.get(b"x-heroku-prompt-caching", b"").lower() != b"false",
+    )
     served = rooms.upstreams.serving(request.model, region=caller.region)
     call = await admit(
         rooms,
@@ -42,13 +46,12 @@ async def chat(exchange: Exchange, rooms: Rooms, caller: Caller, request_id: uui
     exchange.headers.update(call.admission.headers())
     if served.stand_in:
         exchange.headers["x-served-by"] = f"{served.stand_in} (stands in for {request.model.id})"
-    sent = {"model": served.name, **request.upstream}
     try:
-        await fetch_images(sent["messages"])
+        await fetch_images(request.upstream["messages"])
         if request.stream:
-            await _stream(exchange, call, request, served, sent)
+            await _stream(exchange, call, request, served)
         else:
-            await _whole(exchange, call, request, served, sent)
+            await _whole(exchange, call, request, served)
     except BaseException:
         if not exchange.started:
             call.undo()
@@ -77,9 +80,8 @@ class Envelope:
             message = {"role": "assistant", "content": None, "refusal": None, **message}
             if not message.get("tool_calls"):
                 message.pop("tool_calls", None)
-        reasoning = given.get("reasoning_content")
-        if reasoning and self._show:
-            message["reasoning"], message["reasoning_content"] = {"thinking": reasoning}, reasoning
+        if self._show:
+            message.update(_reasoning(given))
         finish = choice.get("finish_reason")
         return {
             "index": 0,
@@ -89,19 +91,34 @@ class Envelope:
         }
 
 
+def _reasoning(given: dict[str, Any]) -> dict[str, Any]:
+    """The reasoning in Heroku's form and in the one that open servers have in common.
+
+    `signature` and `redacted_content` come from Bedrock, which wants them back with the next turn as they are.
+    """
+    text = given.get("reasoning_content")
+    found = {
+        "thinking": text,
+        "signature": given.get("reasoning_signature"),
+        "redacted_content": given.get("reasoning_redacted"),
+    }
+    found = {name: value for name, value in found.items() if value}
+    if not found:
+        return {}
+    return {"reasoning": found, "reasoning_content": text} if text else {"reasoning": found}
+
+
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
 
 
-async def _whole(
-    exchange: Exchange, call: Call, request: ChatRequest, served: Served, sent: dict[str, Any]
-) -> None:
+async def _whole(exchange: Exchange, call: Call, request: ChatRequest, served: Served) -> None:
     # Finished and metered even when the client has left: the upstream charges for it as well.
-    found = await served.upstream.chat(sent)
+    found = await served.upstream.chat(served.name, request)
     try:
         choice = Envelope(request, served, call.id).choice(found["choices"][0], part="message")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        log.error("inference.upstream.unreadable", url=served.upstream.settings.url)
+        log.error("inference.upstream.unreadable", upstream=served.upstream.where)
         raise failed() from error
     used = read_usage(found.get("usage"))
     if used is None:
@@ -133,14 +150,10 @@ class _Stream:
         self._last_sent = time.monotonic()
         await self._exchange.stream(raw, last=last)
 
-    def events(self, found: list[bytes]) -> bytes:
-        """The upstream's events in our form. ApiError for an error among them."""
+    def events(self, found: list[dict[str, Any]]) -> bytes:
+        """The upstream's chunks as events in our form."""
         out = []
-        for data in found:
-            chunk = orjson.loads(data)
-            if error := chunk.get("error"):
-                log.error("inference.upstream.fault", reason="error in the stream", error=str(error)[:200])
-                raise failed("The model failed while it was answering.")
+        for chunk in found:
             if usage := read_usage(chunk.get("usage")):
                 self.used = usage
             for choice in chunk.get("choices") or ():
@@ -191,12 +204,14 @@ class _Stream:
             keeper.cancel()
 
 
-async def _stream(
-    exchange: Exchange, call: Call, request: ChatRequest, served: Served, sent: dict[str, Any]
-) -> None:
+async def _stream(exchange: Exchange, call: Call, request: ChatRequest, served: Served) -> None:
     stream = _Stream(exchange, call, request, served)
     try:
-        async with exchange.watched(), stream.kept_alive(), served.upstream.chat_stream(sent) as batches:
+        async with (
+            exchange.watched(),
+            stream.kept_alive(),
+            served.upstream.chat_stream(served.name, request) as batches,
+        ):
             async for found in batches:
                 if raw := stream.events(found):
                     await stream.send(raw)
@@ -209,12 +224,11 @@ async def _stream(
         if exchange.started:
             await asyncio.shield(call.deliver(outcome=Outcome.FAILED, **stream.counted()))
         raise
-    except (ApiError, orjson.JSONDecodeError) as error:
+    except ApiError as error:
         if not exchange.started:
             raise
-        known = error if isinstance(error, ApiError) else failed("The model failed while it was answering.")
         await call.deliver(outcome=Outcome.FAILED, **stream.counted())
-        await stream.send(b"data: " + orjson.dumps(known.body) + b"\n\n", last=True)
+        await stream.send(b"data: " + orjson.dumps(error.body) + b"\n\n", last=True)
         return
     await call.deliver(**stream.counted())
     await stream.send(stream.end(), last=True)

@@ -36,8 +36,7 @@ async def rerank(exchange: Exchange, rooms: Rooms, caller: Caller, request_id: u
     if served.stand_in:
         exchange.headers["x-served-by"] = f"{served.stand_in} (stands in for {model.id})"
     try:
-        sent = {"model": served.name, "query": query, "documents": documents, "top_n": len(documents)}
-        scores = await served.upstream.rerank(sent)
+        scores = await served.upstream.rerank(served.name, query, documents)
         if len({index for index, _ in scores if 0 <= index < len(documents)}) != len(documents):
             raise failed()
         units = -(-len(documents) // DOCUMENTS_PER_UNIT)
