@@ -20,6 +20,7 @@ from addon.inference.gateway.http import ClientGone, Exchange
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Limiter
 from addon.inference.gateway.listing import available_models, key_model, key_models, resource_model
+from addon.inference.gateway.playground import PREFIX, api_path, is_playground, visitor
 from addon.inference.gateway.rerank import rerank
 from addon.inference.gateway.upstreams.registry import Upstreams
 from addon.inference.gateway.usage import Meter
@@ -42,7 +43,11 @@ class Gateway:
 
     def serves(self, path: str) -> bool:
         """Whether a request to `path` is the gateway's."""
-        return path.startswith(("/v1/", "/models/")) or path in ("/v2/rerank", "/available-models")
+        return (
+            path.startswith(("/v1/", "/models/"))
+            or path in ("/v2/rerank", "/available-models")
+            or (path.startswith(PREFIX) and is_playground(path))
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -88,7 +93,8 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange, request_id: uuid.UUID) -> None:
         rooms, path = self._open(), exchange.path
-        handler = _POSTED.get(path)
+        played = path.startswith(PREFIX)
+        handler = _POSTED.get(api_path(path) if played else path)
         if path == "/available-models":
             # Heroku's command line sends the account's own token here: it is not looked at.
             _only(exchange, "GET")
@@ -97,7 +103,10 @@ class Gateway:
         if not handler and path != "/v1/models" and not path.startswith(("/v1/models/", "/models/")):
             raise ApiError(404, f"There is nothing at {path[:200]}.", code="not_found")
         _only(exchange, "POST" if handler else "GET")
-        caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
+        if played:
+            caller = await visitor(exchange, rooms.keys)
+        else:
+            caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
         exchange.caller = caller
         if handler:
             await handler(exchange, rooms, caller, request_id)

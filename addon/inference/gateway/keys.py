@@ -72,7 +72,7 @@ class Keys:
         public_id = key_public_id(key, prefix=KEY_PREFIX)
         if public_id is None:
             raise unauthenticated()
-        caller = await self._query(_find, key, public_id)
+        caller = await self.query(_find, key, public_id)
         if caller is None:
             self._kept.pop(key, None)
             raise unauthenticated()
@@ -97,7 +97,7 @@ class Keys:
         if not self._kept:
             return
         asked = list(self._kept.items())
-        found = await self._query(_still_good, [kept.caller.credential_id for _, kept in asked])
+        found = await self.query(_still_good, [kept.caller.credential_id for _, kept in asked])
         for key, kept in asked:
             caller = found.get(kept.caller.credential_id)
             if caller is None:
@@ -105,7 +105,8 @@ class Keys:
             else:
                 kept.caller, kept.confirmed_at = caller, max(kept.confirmed_at, now)
 
-    async def _query(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def query(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What `function` finds in Postgres, called in a thread; ApiError 503 while Postgres is away."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, _in_thread, function, arguments)
@@ -121,7 +122,7 @@ def _in_thread(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
 
 def _find(key: str, public_id: str) -> Caller | None:
     credential = find_credential(key, public_id=public_id)
-    return _caller(credential) if credential else None
+    return caller_of(credential) if credential else None
 
 
 def _still_good(ids: list[UUID]) -> dict[UUID, Caller]:
@@ -131,11 +132,12 @@ def _still_good(ids: list[UUID]) -> dict[UUID, Caller]:
         .exclude(state=CredentialState.REVOKED)
     )
     now = timezone.now()
-    good = {row.pk: _caller(row) for row in rows if not (row.retires_at and row.retires_at <= now)}
+    good = {row.pk: caller_of(row) for row in rows if not (row.retires_at and row.retires_at <= now)}
     return {pk: caller for pk, caller in good.items() if caller}
 
 
-def _caller(credential: Credential) -> Caller | None:
+def caller_of(credential: Credential) -> Caller | None:
+    """The caller that a live credential stands for; None when its resource has ended."""
     resource = credential.resource
     if resource.state not in LIVE_STATES or resource.plan is None or resource.service != "inference":
         return None
