@@ -154,6 +154,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60, "queue": "usage"},
     },
+    "kafka-topics": {
+        "task": "kafkacluster.settle_topics",
+        "schedule": 30.0,
+        "options": {"expires": 30, "queue": "maintenance"},
+    },
     "kafka-reconcile": {
         "task": "kafkacluster.reconcile",
         "schedule": 900.0,

@@ -108,7 +108,8 @@ def _tabs(request: DashboardRequest) -> list[Tab]:
             page.label,
             page.icon,
             reverse(page.url_name, args=[dashboard.resource.uuid]),
-            page.url_name == here,
+            # A page below another one, `topics-one` below `topics`, has no tab of its own.
+            here == page.url_name or here.startswith(f"{page.url_name}-"),
         )
         for page in dashboard.service.pages
     ]

@@ -10,5 +10,9 @@ class KafkaClusterConfig(AppConfig):
     verbose_name = "KafkaCluster"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register the checks, and the words of our events."""
         from addon.kafkacluster import checks  # noqa: F401 - importing registers them
+        from addon.kafkacluster.events import TOLD
+        from sso.events import tell
+
+        tell(TOLD)

@@ -139,3 +139,58 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.username
+
+
+class Topic(models.Model):
+    """A topic that a tenant has or is to have: the truth that its plan's limits are held against.
+
+    The cluster is brought to it by `addon.kafkacluster.topics`.
+    """
+
+    class State(models.TextChoices):
+        """Whether the cluster is as the row says."""
+
+        CHANGING = "changing", "Being made or changed"
+        LIVE = "live", "Live"
+        DELETING = "deleting", "Being deleted"
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="topic_rows")
+    name = models.CharField(max_length=249, unique=True, help_text="Whole, with the tenant's prefix.")
+    partitions = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.CHANGING)
+    pending_settings = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What the cluster is to set, by Kafka's names; it keeps what it has.",
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    made_at = models.DateTimeField(null=True, blank=True, help_text="When it came to be on the cluster.")
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="When the cluster was last as wanted.")
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [models.Index(fields=["tenant", "name"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["changing", "live", "deleting"]), name="topic_state_known"
+            ),
+            models.CheckConstraint(condition=Q(partitions__gte=1), name="topic_has_a_partition"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConsumerGroup(models.Model):
+    """A consumer group that was registered: Kafka forgets one without members after a week, this row does not."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="group_rows")
+    name = models.CharField(max_length=249, unique=True, help_text="Whole, with the tenant's prefix.")
+    registered_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [models.Index(fields=["tenant", "name"])]
+
+    def __str__(self) -> str:
+        return self.name

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from addon.kafkacluster import reconcile, usage
+from addon.kafkacluster import reconcile, topics, usage
 
 
 @shared_task(name="kafkacluster.count_usage", time_limit=120, soft_time_limit=110)
@@ -15,3 +15,9 @@ def count_usage() -> None:
 def reconcile_clusters() -> None:
     """Compare the clusters with Postgres and mend what differs."""
     reconcile.reconcile_clusters(fix=True)
+
+
+@shared_task(name="kafkacluster.settle_topics", time_limit=120, soft_time_limit=110)
+def settle_topics() -> None:
+    """Make, change and delete the topics that wait for their cluster."""
+    topics.settle_topics()

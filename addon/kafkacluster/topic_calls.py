@@ -1,13 +1,24 @@
-"""Topics on a cluster: made, counted, deleted."""
+"""Topics on a cluster: made, changed, described, counted, purged, deleted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kafka import errors
+from kafka import TopicPartition, errors
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 
 from addon.kafkacluster.calls import Calls
+from provisioning.services import Fault, Unrecoverable
 
 _GONE_TOPIC = errors.UnknownTopicOrPartitionError.errno
+_APPEAR_SECONDS = 3.0
+TOPIC_SETTINGS = (
+    "retention.ms",
+    "retention.bytes",
+    "cleanup.policy",
+    "max.message.bytes",
+    "min.insync.replicas",
+)
+"""The settings of a topic that customers see and change."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +27,16 @@ class TopicSize:
 
     partitions: int
     bytes: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition as the cluster describes it; `leader` is None while no replica leads."""
+
+    index: int
+    leader: int | None
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
 
 
 class TopicCalls(Calls):
@@ -61,3 +82,110 @@ class TopicCalls(Calls):
         return {
             name: TopicSize(count, sum(largest.get(name, {}).values())) for name, count in partitions.items()
         }
+
+    def describe_topics(self, names: Iterable[str]) -> dict[str, tuple[Partition, ...]]:
+        """The partitions of these topics in order; topics that are not there are left out."""
+        if not (wanted := list(names)):
+            return {}
+        found = {}
+        for topic in self._call(self._client.describe_topics, wanted):
+            if topic["error_code"] == _GONE_TOPIC:
+                continue
+            self._check(topic["error_code"], None, f"topic {topic['name']}")
+            partitions = (
+                Partition(
+                    index=each["partition_index"],
+                    leader=each["leader_id"] if each["leader_id"] >= 0 else None,
+                    replicas=tuple(each["replica_nodes"]),
+                    in_sync=tuple(each["isr_nodes"]),
+                )
+                for each in topic["partitions"]
+            )
+            found[topic["name"]] = tuple(sorted(partitions, key=lambda each: each.index))
+        return found
+
+    def await_topic(self, name: str) -> tuple[Partition, ...]:
+        """The partitions of a topic that was just made, once every one has a leader; Fault when that takes long."""
+        try:
+            self._client.wait_for_topics([name], timeout_ms=int(_APPEAR_SECONDS * 1000))
+        except errors.KafkaError as error:
+            raise Fault(f"topic {name} does not appear on the cluster: {type(error).__name__}") from error
+        return self.describe_topics([name]).get(name, ())
+
+    def topic_counts(self) -> dict[str, int]:
+        """How many partitions every topic of the cluster has. One answer with all of them: for jobs, not for pages."""
+        return {
+            topic["name"]: len(topic["partitions"])
+            for topic in self._call(self._client.describe_topics)
+            if not topic["error_code"]
+        }
+
+    def topic_settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The settings `TOPIC_SETTINGS` of topics that exist, also those that are the cluster's defaults."""
+        if not (wanted := list(names)):
+            return {}
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(TOPIC_SETTINGS)) for name in wanted
+        ]
+        answer = self._call(self._client.describe_configs, resources, config_filter="all")
+        return {
+            name: {key: values[key]["value"] for key in TOPIC_SETTINGS if key in values}
+            for name, values in answer.get("topic", {}).items()
+        }
+
+    def partition_bytes(self, names: Iterable[str]) -> dict[tuple[str, int], int]:
+        """Stored bytes of each partition of these topics, of its largest replica on a broker that is up."""
+        wanted, sizes = list(names), dict[tuple[str, int], int]()
+        if not wanted:
+            return {}
+        for broker in self.broker_ids():
+            for answer in self._call(
+                self._client.describe_log_dirs, topic_partitions=wanted, brokers=[broker]
+            ):
+                for topic in (topic for folder in answer["log_dirs"] for topic in folder["topics"]):
+                    for partition in topic["partitions"]:
+                        key = (topic["name"], partition["partition_index"])
+                        sizes[key] = max(sizes.get(key, 0), partition["partition_size"])
+        return sizes
+
+    def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset of the first record that is kept, for each partition."""
+        return self._offsets(partitions, OffsetSpec.EARLIEST)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset that the next record will have, for each partition."""
+        return self._offsets(partitions, OffsetSpec.LATEST)
+
+    def _offsets(self, partitions: Iterable[TopicPartition], when: OffsetSpec) -> dict[TopicPartition, int]:
+        wanted = dict.fromkeys(partitions, when)
+        if not wanted:
+            return {}
+        answer = self._call(self._client.list_partition_offsets, wanted)
+        return {partition: found.offset for partition, found in answer.items()}
+
+    def add_partitions(self, name: str, *, total: int) -> None:
+        """Let a topic have `total` partitions; no error when it has that many already."""
+        answer = self._call(self._client.create_partitions, {name: total}, raise_errors=False)
+        for result in answer.results:
+            if result.error_code == errors.InvalidPartitionsError.errno:
+                described = self.describe_topics([name]).get(name, ())
+                if len(described) == total:
+                    continue
+            self._check(result.error_code, result.error_message, f"topic {name}")
+
+    def set_topic_settings(self, name: str, settings: Mapping[str, str]) -> None:
+        """Set these settings of a topic and leave its others; Unrecoverable with Kafka's words for a bad value."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, dict(settings))
+        answer = self._call(self._client.alter_configs, [resource], raise_on_unknown=False)
+        outcome = answer["topic"][name]
+        if outcome != "OK":
+            kind = Unrecoverable if "InvalidConfigurationError" in outcome else Fault
+            raise kind(f"Kafka: topic {name}: {outcome}")
+
+    def purge_topic(self, name: str) -> None:
+        """Delete every record that a topic holds now; records that are produced from now on stay."""
+        partitions = self.describe_topics([name]).get(name, ())
+        if partitions:
+            # -1 is Kafka's word for the end of a partition at the time that the broker answers.
+            ends = {TopicPartition(name, partition.index): -1 for partition in partitions}
+            self._call(self._client.delete_records, ends)
