@@ -36,7 +36,10 @@ class KafkaCluster(AddonService):
     provisioned_message = "Your Kafka tenant is ready."
     support_email = "hello@streamabyss.com"
     icon = "topology-star-3"
-    pages = (Page("Overview", "home", "kafkacluster:overview"),)
+    pages = (
+        Page("Overview", "home", "kafkacluster:overview"),
+        Page("Topics", "stack-2", "kafkacluster:topics"),
+    )
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """The limits of `Limits`, each a whole number above zero and in Kafka's range."""

@@ -2,9 +2,17 @@
 
 from django.urls import path
 
-from addon.kafkacluster import views
+from addon.kafkacluster import topic_views, views
 
 app_name = "kafkacluster"
+_TOPIC = "kafkacluster/<uuid:uuid>/topics/<str:name>/"
 urlpatterns = [
     path("kafkacluster/<uuid:uuid>/", views.overview, name="overview"),
+    path("kafkacluster/<uuid:uuid>/topics/", topic_views.index, name="topics"),
+    path("kafkacluster/<uuid:uuid>/topics/create", topic_views.create, name="create-topic"),
+    path(_TOPIC, topic_views.one, name="topics-one"),
+    path(f"{_TOPIC}configure", topic_views.configure, name="configure-topic"),
+    path(f"{_TOPIC}partitions", topic_views.add_partitions, name="add-partitions"),
+    path(f"{_TOPIC}purge", topic_views.purge, name="purge-topic"),
+    path(f"{_TOPIC}delete", topic_views.delete, name="delete-topic"),
 ]

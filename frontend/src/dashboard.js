@@ -1,5 +1,6 @@
 import { startCopy } from "./scripts/copy.js";
 import { startEvents } from "./scripts/events.js";
+import { startForms } from "./scripts/forms.js";
 import { startMenus } from "./scripts/menus.js";
 import { follow } from "./scripts/progress.js";
 import { startRotation } from "./scripts/rotation.js";
@@ -12,6 +13,7 @@ startCopy();
 startSecrets();
 startRotation();
 startEvents();
+startForms();
 
 // The page of a resource that is being made: its end changes the whole page.
 const provisioning = document.querySelector("[data-provisioning]");

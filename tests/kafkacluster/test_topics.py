@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from addon.kafkacluster import topics
 from addon.kafkacluster.cluster import Address, Cluster
 from addon.kafkacluster.limits import HOUR_MS
 from addon.kafkacluster.models import Tenant, Topic
+from addon.kafkacluster.topic_settings import Settings
 from addon.kafkacluster.topics import (
     add_partitions,
     configure_topic,
@@ -32,6 +34,7 @@ ADA = "ada@example.com"
 
 
 def make(shop: Customer, name: str = "orders", *, partitions: int = 1, **settings: str) -> str:
+    """Make a topic with `settings` by Kafka's names, underscores for dots."""
     given = {key.replace("_", "."): value for key, value in settings.items()}
     change = create_topic(shop.resource.pk, own_name=name, partitions=partitions, settings=given, actor=ADA)
     assert change.done
@@ -104,7 +107,7 @@ def test_twelve_creations_at_once_never_exceed_the_plan(customer: New, cluster: 
             return refusal.code
         return "made"
 
-    outcomes = at_once([lambda number=number: create(number) for number in range(12)])
+    outcomes = at_once([partial(create, number) for number in range(12)])
     # Five topics, of ten partitions in all.
     assert sorted(outcomes) == ["made"] * 5 + ["too_many_topics"] * 7
     assert len(cluster.topics(shop.tenant.prefix)) == 5
@@ -180,9 +183,9 @@ def test_what_kafka_refuses_is_taken_back_and_its_words_are_passed_on(
     customer: New, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = customer()
-    monkeypatch.setattr(topics.Settings, "check", lambda *_, **__: None)
+    monkeypatch.setattr(Settings, "check", lambda *_, **__: None)
     with pytest.raises(Refusal, match=r"(?s)Kafka refused.*cleanup\.policy"):
-        make(shop, "broken", **{"cleanup.policy": "nonsense"})
+        make(shop, "broken", cleanup_policy="nonsense")
     assert not Topic.objects.exists()
     name = make(shop)
     with pytest.raises(Refusal, match="Kafka refused"):
