@@ -189,7 +189,7 @@ SSO_WINDOW_SECONDS = _SSO.window_seconds
 SSO_SESSION_IDLE_SECONDS = _SSO.session_idle_seconds
 SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
 # Functions that have something to say above every dashboard page; see sso.frame.NoticeSource.
-DASHBOARD_NOTICES: list[str] = []
+DASHBOARD_NOTICES: list[str] = ["addon.kafkacluster.notices.notices"]
 DESIGN_GALLERY = ENV.addonworks_env != "production"
 
 REST_FRAMEWORK: dict[str, Any] = {

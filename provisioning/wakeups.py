@@ -70,6 +70,11 @@ def wake_operation(operation_id: int, *, countdown: float | None = None) -> None
     )
 
 
+def wake_task(task: str, row: int, *, queue_name: str) -> None:
+    """After the commit, wake a worker for a service's own task about a row; its own schedule finds a lost one."""
+    transaction.on_commit(partial(_sender.send, task, row, queue_name, None))
+
+
 def wake_grant(access_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker to exchange this grant before it runs out."""
     transaction.on_commit(

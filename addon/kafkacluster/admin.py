@@ -1,14 +1,20 @@
 """Operators' view of the clusters and their tenants."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
+from addon.kafkacluster import rights
 from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.placement import availability, loads
 from provisioning.admin import ReadOnlyAdmin
+from provisioning.services import Refusal
 
 
 class SharedClusterForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -103,6 +109,14 @@ class SharedClusterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return f"{sold / max(1, cluster.capacity_stored_bytes):.0%}"
 
 
+class SuspensionForm(forms.Form):
+    """Why clients are refused."""
+
+    reason = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}), help_text="The customer reads it on the dashboard."
+    )
+
+
 @admin.register(Tenant)
 class TenantAdmin(ReadOnlyAdmin):
     """Tenants."""
@@ -127,3 +141,49 @@ class TenantAdmin(ReadOnlyAdmin):
     search_fields = ("username", "resource__uuid", "resource__app_name")
     list_select_related = ("cluster", "resource")
     show_full_result_count = False
+    actions = ("suspend", "resume")
+
+    def has_suspend_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change tenants, although nothing of one is edited by hand."""
+        return bool(request.user.has_perm("kafkacluster.change_tenant"))
+
+    @admin.action(description="Suspend: refuse the clients of the selected tenants", permissions=["suspend"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> HttpResponse | None:
+        """Ask for the reason, then suspend."""
+        form = SuspensionForm(request.POST if "reason" in request.POST else None)
+        if not form.is_valid():
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Suspend tenants",
+                "opts": self.model._meta,
+                "form": form,
+                "tenants": queryset,
+                "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "kafkacluster/suspend_tenants.html", context)
+        self._each(
+            request,
+            queryset,
+            lambda tenant: rights.suspend(
+                tenant.resource_id, reason=form.cleaned_data["reason"], actor="operator (admin)"
+            ),
+        )
+        return None
+
+    @admin.action(description="Resume: let the clients of the selected tenants in", permissions=["suspend"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
+        """End suspensions."""
+        self._each(
+            request, queryset, lambda tenant: rights.resume(tenant.resource_id, actor="operator (admin)")
+        )
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[Tenant], change: Callable[[Tenant], None]
+    ) -> None:
+        for tenant in queryset:
+            try:
+                change(tenant)
+            except Refusal as refusal:
+                self.message_user(request, f"{tenant}: {refusal.message}", messages.ERROR)
+            else:
+                self.message_user(request, f"{tenant}: done; the cluster follows within seconds.")

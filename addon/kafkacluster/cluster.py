@@ -138,9 +138,37 @@ class Cluster(TopicCalls, GroupCalls):
             found.setdefault(name, set()).add(grant)
         return found
 
+    def set_grants(self, user: str, wanted: set[Grant]) -> None:
+        """Give `user` exactly these rights: the missing ones first, so that what stays is never interrupted."""
+        present = self.grants(user).get(user, set())
+        if missing := sorted(wanted - present):
+            self.grant(user, missing)
+        surplus = present - wanted
+        if not surplus:
+            return
+        filters = [
+            ACLFilter(
+                principal=f"User:{user}",
+                host=None,
+                operation=ACLOperation[grant.operation.partition(" ")[0]],
+                permission_type=ACLPermissionType.ANY,
+                resource_pattern=ResourcePatternFilter(
+                    ResourceType[grant.resource], grant.prefix, ACLResourcePatternType.ANY
+                ),
+            )
+            for grant in surplus
+        ]
+        self._delete_acls(filters, user)
+        # A right of another shape shares its filter with a wanted one.
+        if any(" " in grant.operation for grant in surplus) and wanted:
+            self.grant(user, sorted(wanted))
+
     def revoke_grants(self, user: str) -> None:
         """Take every right from `user`; open connections lose them at once."""
-        for _, _, error in self._call(self._client.delete_acls, [_acl_filter(user)]):
+        self._delete_acls([_acl_filter(user)], user)
+
+    def _delete_acls(self, filters: list[ACLFilter], user: str) -> None:
+        for _, _, error in self._call(self._client.delete_acls, filters):
             if error is not errors.NoError:
                 raise translated(error(f"ACLs of {user} could not be removed"))
 

@@ -1,4 +1,4 @@
-"""What happens to topics and consumer groups, in the words of a dashboard's recent events."""
+"""What happens to a tenant, its topics and consumer groups, in the words of a dashboard's recent events."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,4 +31,15 @@ TOLD: dict[str, Told] = {
     "group.reset": Told("history", _of("Consumer group {group} moved on {topic}: {position}")),
     "group.topic_forgotten": Told("eraser", _of("Consumer group {group}: offsets on {topic} deleted")),
     "group.deleted": Told("trash", _of("Consumer group {group} deleted")),
+    "kafka.suspended": Told("lock", _of("Suspended: clients are refused: {reason}"), "bad"),
+    "kafka.resumed": Told("circle-check", _of("Suspension ended: clients can connect again"), "good"),
+    "kafka.storage_warning": Told(
+        "alert-triangle", _of("Stored data passed {percent} % of the plan"), "warning"
+    ),
+    "kafka.writes_paused": Told(
+        "alert-triangle", _of("Stored data reached the plan's limit: producing is paused"), "bad"
+    ),
+    "kafka.writes_resumed": Told(
+        "circle-check", _of("Stored data is below the plan's limit: producing works again"), "good"
+    ),
 }

@@ -153,8 +153,7 @@ def _mend(cluster: Cluster, tenant_id: int, *, brokers: int) -> list[Difference]
         found = missing_of(tenant, look(cluster, user), brokers=brokers)
         for difference in found:
             if difference.what == "rights":
-                cluster.revoke_grants(user)
-                cluster.grant(user, sorted(grants_of(tenant)))
+                cluster.set_grants(user, grants_of(tenant))
             elif difference.what == "quotas" and resource.plan:
                 stray = cluster.quotas(user).get(user, {})
                 cluster.set_quotas(

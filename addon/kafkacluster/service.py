@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from addon.kafkacluster import tenants
+from addon.kafkacluster import rights, tenants
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
@@ -80,8 +80,11 @@ class KafkaCluster(AddonService):
             check_fits(tenant, plan)
 
     def change_plan_steps(self) -> Sequence[Step]:
-        """The new plan's quotas; user, password and data stay."""
-        return (Step("set quotas", tenants.set_quotas),)
+        """The new plan's quotas and its room for data; user, password and data stay."""
+        return (
+            Step("set quotas", tenants.set_quotas),
+            Step("hold to storage", rights.fit_storage),
+        )
 
     def generate_secret(self, resource: Resource) -> GeneratedSecret:
         """A password (URL-safe, so that it survives any config file) on the mechanism the active one is not on."""

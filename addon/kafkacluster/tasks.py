@@ -2,13 +2,20 @@
 
 from celery import shared_task
 
-from addon.kafkacluster import reconcile, topics, usage
+from addon.kafkacluster import reconcile, rights, topics, usage
 
 
 @shared_task(name="kafkacluster.count_usage", time_limit=120, soft_time_limit=110)
 def count_usage() -> None:
-    """Count what the tenants keep on the clusters."""
+    """Count what the tenants keep on the clusters, and tell the clusters whose rights changed."""
+    rights.apply_due_rights()
     usage.count_usage()
+
+
+@shared_task(name="kafkacluster.apply_rights")
+def apply_rights(tenant_id: int) -> None:
+    """Tell the cluster what one tenant may do now."""
+    rights.apply_rights(tenant_id)
 
 
 @shared_task(name="kafkacluster.reconcile", time_limit=900, soft_time_limit=880)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.models import SharedCluster, Tenant
+from addon.kafkacluster.rights import hold_to_storage
 from addon.kafkacluster.topic_calls import TopicSize
 from provisioning.models import Plan
 from provisioning.services import Fault, Refusal
@@ -50,6 +51,8 @@ def count_cluster(row: SharedCluster) -> int:
             stored_bytes=sum(size.bytes for size in own),
             usage_at=at,
         )
+    for tenant in row.tenants.filter(removed_at=None).select_related("resource__plan"):
+        hold_to_storage(tenant)
     return len(tenants)
 
 

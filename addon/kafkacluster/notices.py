@@ -1,0 +1,51 @@
+"""What stands above every page of a KafkaCluster dashboard."""
+
+from collections.abc import Iterable
+
+from django.urls import reverse
+
+from addon.kafkacluster.limits import in_bytes
+from addon.kafkacluster.models import Tenant
+from provisioning.states import ResourceState
+from sso.doors import Dashboard
+from sso.frame import Notice
+
+
+def notices(dashboard: Dashboard) -> Iterable[Notice]:
+    """Why clients are refused, and stored data that is at its limit or near it."""
+    resource = dashboard.resource
+    if resource.service != "kafkacluster" or resource.state != ResourceState.PROVISIONED:
+        return
+    tenant = Tenant.objects.filter(resource=resource).first()
+    if tenant is None:
+        return
+    if tenant.suspended_at:
+        yield Notice(
+            "bad",
+            "This tenant is suspended",
+            f"{tenant.suspension_reason} Your clients are refused until support ends the suspension. Nothing is lost: "
+            "topics, messages, consumer groups and credentials stay as they are.",
+            link_url=f"mailto:{dashboard.service.support_email}",
+            link_label="Ask support",
+        )
+    limit = in_bytes(int(dashboard.plan.limits["stored_bytes"]))
+    quotas = reverse("kafkacluster:overview", args=[resource.uuid])
+    if tenant.writes_paused_at:
+        yield Notice(
+            "bad",
+            "Producing is paused: the stored data is full",
+            f"Your topics hold {in_bytes(tenant.stored_bytes)} of {limit}. Consuming goes on and nothing is deleted. "
+            "Purge or delete topics, shorten their retention or move to a larger plan: producing works again within "
+            "about a minute.",
+            link_url=quotas,
+            link_label="See the limits",
+        )
+    elif tenant.storage_warning:
+        yield Notice(
+            "warning",
+            f"Stored data is above {tenant.storage_warning} % of your plan",
+            f"Your topics hold {in_bytes(tenant.stored_bytes)} of {limit}. At the limit producing is paused until "
+            "there is room again.",
+            link_url=quotas,
+            link_label="See the limits",
+        )

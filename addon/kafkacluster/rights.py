@@ -1,0 +1,160 @@
+"""Keeping a tenant's clients out, or from producing, for a time: suspension by operators, and full storage.
+
+What a tenant may do follows from its row (`tenants.grants_of`). A change is a change of the row, marked `rights_due`; a
+worker that is woken, or the minute's schedule, brings the cluster in line. Nothing else is touched: topics, groups,
+passwords, quotas and config vars stay, so that all of it can be taken back.
+"""
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from addon.kafkacluster.cluster import connect
+from addon.kafkacluster.limits import Limits
+from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.tenants import grants_of
+from provisioning import audit
+from provisioning.models import Operation, Resource
+from provisioning.services import Fault, Refusal
+from provisioning.states import ResourceState
+from provisioning.wakeups import wake_task
+
+log = structlog.get_logger(__name__)
+
+WARN_AT_PERCENT = (80, 95)
+RESUME_BELOW_PERCENT = 95
+"""Producing comes back only well below the limit, or it would come and go with every segment that ends."""
+
+
+def suspend(resource_id: int, *, reason: str, actor: str) -> None:
+    """Refuse the tenant's clients until `resume`; `reason` is what the customer reads. Safe to repeat.
+
+    Raises Refusal when the resource is not provisioned, or no reason is given.
+    """
+    if not reason.strip():
+        raise Refusal("Say why: the customer reads it on the dashboard.", code="reason_needed")
+    with transaction.atomic():
+        tenant = _locked(resource_id)
+        if tenant.suspended_at is None:
+            tenant.suspended_at = timezone.now()
+            audit.record("kafka.suspended", resource=tenant.resource, actor=actor, reason=reason.strip())
+        tenant.suspension_reason = reason.strip()
+        _save(tenant, "suspended_at", "suspension_reason")
+
+
+def resume(resource_id: int, *, actor: str) -> None:
+    """End a suspension; no effect on a tenant that is not suspended. Raises Refusal as `suspend`."""
+    with transaction.atomic():
+        tenant = _locked(resource_id)
+        if tenant.suspended_at is None:
+            return
+        tenant.suspended_at, tenant.suspension_reason = None, ""
+        audit.record("kafka.resumed", resource=tenant.resource, actor=actor)
+        _save(tenant, "suspended_at", "suspension_reason")
+
+
+def hold_to_storage(tenant: Tenant) -> None:
+    """Warn of stored data that nears the plan's limit, pause producing at it, and end the pause below it.
+
+    By the bytes that were counted last: on a minute's count a tenant can be over by what it produces in that minute.
+    `tenant` comes with its resource and plan; only one that has something to change is locked and read anew.
+    """
+    if not _storage_changes(tenant):
+        return
+    with transaction.atomic():
+        try:
+            tenant = _locked(tenant.resource_id)
+        except Refusal:  # it is ending, or not ready yet
+            return
+        percent = _stored_percent(tenant)
+        passed = _passed_level(percent)
+        paused = tenant.writes_paused_at
+        if percent >= 100 and paused is None:
+            tenant.writes_paused_at = timezone.now()
+            audit.record("kafka.writes_paused", resource=tenant.resource, percent=percent)
+        elif paused and percent < RESUME_BELOW_PERCENT:
+            tenant.writes_paused_at = None
+            audit.record("kafka.writes_resumed", resource=tenant.resource, percent=percent)
+        elif passed > tenant.storage_warning and paused is None:
+            audit.record("kafka.storage_warning", resource=tenant.resource, percent=passed)
+        tenant.storage_warning = passed
+        if paused == tenant.writes_paused_at:
+            tenant.save(update_fields=["storage_warning"])
+        else:
+            _save(tenant, "storage_warning", "writes_paused_at")
+
+
+def fit_storage(operation: Operation) -> None:
+    """A plan change's step: hold the tenant to the new plan's stored bytes, on the cluster too."""
+    rows = Tenant.objects.select_related("resource__plan")
+    for tenant in rows.filter(resource_id=operation.resource_id, removed_at=None):
+        hold_to_storage(tenant)
+        apply_rights(tenant.pk)
+
+
+def _storage_changes(tenant: Tenant) -> bool:
+    percent = _stored_percent(tenant)
+    return (
+        _passed_level(percent) != tenant.storage_warning
+        or (percent >= 100 and tenant.writes_paused_at is None)
+        or (percent < RESUME_BELOW_PERCENT and tenant.writes_paused_at is not None)
+    )
+
+
+def _stored_percent(tenant: Tenant) -> int:
+    plan = tenant.resource.plan
+    return 100 * tenant.stored_bytes // Limits.of(plan).stored_bytes if plan else 0
+
+
+def _passed_level(percent: int) -> int:
+    return max((level for level in WARN_AT_PERCENT if percent >= level), default=0)
+
+
+def apply_rights(tenant_id: int) -> None:
+    """Bring the cluster in line with what the tenant may do now; nothing for one that is ending.
+
+    The resource stays locked meanwhile, so two workers never undo each other and no removal begins. Raises Fault when
+    the cluster does not answer; the mark stays for the next try.
+    """
+    resource_id = Tenant.objects.values_list("resource_id", flat=True).get(pk=tenant_id)
+    with transaction.atomic():
+        try:
+            tenant = _locked(resource_id)
+        except Refusal:  # it is ending: nothing may be given to it any more
+            Tenant.objects.filter(pk=tenant_id).update(rights_due=False)
+            return
+        if not tenant.rights_due:
+            return
+        with connect(tenant.cluster.address) as cluster:
+            cluster.set_grants(tenant.username, grants_of(tenant))
+        tenant.rights_due = False
+        tenant.save(update_fields=["rights_due"])
+
+
+def apply_due_rights() -> int:
+    """Apply the rights that no worker has applied yet; returns how many tenants'. For the schedule."""
+    applied = 0
+    for key in Tenant.objects.filter(rights_due=True, removed_at=None).values_list("pk", flat=True):
+        try:
+            apply_rights(key)
+            applied += 1
+        except Fault as error:
+            log.warning("kafka_rights.not_applied", tenant=key, error=str(error))
+    return applied
+
+
+def _locked(resource_id: int) -> Tenant:
+    """The live tenant of a provisioned resource, which stays locked; Refusal when it has none."""
+    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
+    rows = Tenant.objects.select_for_update(of=("self",)).select_related("cluster")
+    tenant = rows.filter(resource=resource, removed_at=None).first()
+    if tenant is None or resource.state != ResourceState.PROVISIONED:
+        raise Refusal("Only a provisioned tenant can be suspended or resumed.", code="not_provisioned")
+    tenant.resource = resource
+    return tenant
+
+
+def _save(tenant: Tenant, *fields: str) -> None:
+    tenant.rights_due = True
+    tenant.save(update_fields=[*fields, "rights_due"])
+    wake_task("kafkacluster.apply_rights", tenant.pk, queue_name="operations")

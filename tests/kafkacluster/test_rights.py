@@ -1,0 +1,234 @@
+"""Suspension by operators, and stored data at the limit: clients are refused, nothing is lost, all comes back."""
+
+import io
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from addon.kafkacluster import rights
+from addon.kafkacluster.cluster import Cluster, Grant
+from addon.kafkacluster.limits import in_bytes
+from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.notices import notices
+from addon.kafkacluster.reconcile import reconcile_clusters
+from addon.kafkacluster.tenants import grants_of, left_of
+from addon.kafkacluster.usage import count_usage
+from provisioning.models import AuditEvent, Plan
+from provisioning.services import Refusal, service_of
+from sso.doors import Dashboard
+from sso.events import customer_events
+from tests.kafkacluster.conftest import Customer
+from tests.provisioning.conftest import RecordedWakeups
+from tests.support.partner import Partner, run_operations
+
+pytestmark = pytest.mark.django_db
+New = Callable[..., Customer]
+REASON = "Unusual traffic: please write to us."
+
+
+def told_above(shop: Customer) -> list[str]:
+    """The titles of the notices above the customer's pages."""
+    shop.resource.refresh_from_db()
+    dashboard = Dashboard(shop.resource, service_of(shop.resource), None)  # type: ignore[arg-type]
+    return [notice.title for notice in notices(dashboard)]
+
+
+def events(shop: Customer) -> list[str]:
+    """What the customer reads of this service's events, oldest first."""
+    found = customer_events(shop.resource).events
+    return [
+        event.text for event in reversed(found) if "Add-on" not in event.text and "issued" not in event.text
+    ]
+
+
+def suspend(shop: Customer) -> None:
+    """Suspend, and play the worker that is woken."""
+    rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+    assert rights.apply_due_rights() == 1
+
+
+def test_a_suspended_tenant_s_clients_are_refused_and_find_everything_again(
+    customer: New, cluster: Cluster
+) -> None:
+    shop = customer()
+    topic, config = shop.topic(cluster), dict(shop.config)
+    assert shop.send(topic, b"before") is None
+    suspend(shop)
+    assert shop.send(topic) == "TOPIC_AUTHORIZATION_FAILED"
+    assert shop.receive(topic) in ("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED")
+    assert told_above(shop) == ["This tenant is suspended"]
+    rights.resume(shop.resource.pk, actor="operator")
+    rights.apply_due_rights()
+    assert shop.receive(topic) == [b"before"]
+    assert shop.send(topic, b"after") is None
+    assert told_above(shop) == []
+    shop.refresh()
+    assert shop.config == config
+    assert events(shop) == [
+        f"Suspended: clients are refused: {REASON}",
+        "Suspension ended: clients can connect again",
+    ]
+
+
+def test_a_suspension_is_kept_by_the_comparison_and_may_be_repeated(customer: New, cluster: Cluster) -> None:
+    shop = customer()
+    for _ in range(2):
+        rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+    rights.apply_due_rights()
+    assert AuditEvent.objects.filter(event="kafka.suspended").count() == 1
+    assert [found for found in reconcile_clusters(fix=True).differences if found.user == shop.user] == []
+    cluster.grant(shop.user, [Grant("TOPIC", shop.tenant.prefix, "READ")])
+    reconcile_clusters(fix=True)
+    assert cluster.grants(shop.user) == {}
+
+
+def test_a_worker_is_woken_and_a_lost_wake_up_or_an_absent_broker_only_delays(
+    customer: New,
+    cluster: Cluster,
+    woken: RecordedWakeups,
+    broker_away: Callable[[bool], None],
+    django_capture_on_commit_callbacks: Callable[..., object],
+) -> None:
+    shop = customer()
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
+        rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+    assert woken.rows("kafkacluster.apply_rights") == [shop.tenant.pk]
+    broker_away(True)
+    assert rights.apply_due_rights() == 0
+    broker_away(False)
+    assert cluster.grants(shop.user)
+    assert rights.apply_due_rights() == 1
+    assert cluster.grants(shop.user) == {}
+    assert rights.apply_due_rights() == 0
+
+
+def test_a_suspended_tenant_can_be_removed_and_changed(customer: New, cluster: Cluster) -> None:
+    shop = customer()
+    suspend(shop)
+    assert Partner("kafkacluster").put(shop.resource.uuid, "starter").status_code == 202
+    run_operations(shop.resource)
+    assert cluster.grants(shop.user) == {}
+    Partner("kafkacluster").delete(shop.resource.uuid)
+    with pytest.raises(Refusal, match="Only a provisioned tenant"):
+        rights.resume(shop.resource.pk, actor="operator")
+    run_operations(shop.resource)
+    assert left_of(cluster, shop.tenant) == []
+
+
+def test_rights_that_are_due_when_a_removal_begins_are_given_to_nobody(
+    customer: New, cluster: Cluster
+) -> None:
+    shop = customer()
+    suspend(shop)
+    rights.resume(shop.resource.pk, actor="operator")
+    Partner("kafkacluster").delete(shop.resource.uuid)
+    rights.apply_due_rights()
+    assert cluster.grants(shop.user) == {}
+    assert not Tenant.objects.get(pk=shop.tenant.pk).rights_due
+    run_operations(shop.resource)
+
+
+def test_the_command_suspends_and_resumes_at_once(customer: New, cluster: Cluster) -> None:
+    shop, out = customer(), io.StringIO()
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("suspend_kafka", str(shop.resource.uuid))
+    call_command("suspend_kafka", str(shop.resource.uuid), "--reason", REASON, stdout=out)
+    assert out.getvalue() == f"{shop.user}: clients are refused\n"
+    assert cluster.grants(shop.user) == {}
+    call_command("suspend_kafka", str(shop.resource.uuid), "--resume", stdout=out)
+    assert cluster.grants(shop.user) == {shop.user: grants_of(shop.tenant)}
+    with pytest.raises(CommandError, match="there is no Kafka tenant"):
+        call_command("suspend_kafka", str(uuid.uuid4()))
+
+
+def test_operators_suspend_in_the_admin_with_a_reason(
+    admin_client: Client, client: Client, customer: New
+) -> None:
+    shop, address = customer(), "/admin/kafkacluster/tenant/"
+    chosen = {"action": "suspend", "_selected_action": [str(shop.tenant.pk)]}
+    asked = admin_client.post(address, chosen)
+    assert asked.status_code == 200
+    assert b"The customer reads it" in asked.content
+    shop.tenant.refresh_from_db()
+    assert shop.tenant.suspended_at is None
+    assert admin_client.post(address, {**chosen, "reason": REASON}).status_code == 302
+    shop.tenant.refresh_from_db()
+    assert (shop.tenant.suspension_reason, shop.tenant.rights_due) == (REASON, True)
+    # One who may only look may not.
+    watcher = User.objects.create_user("watcher", is_staff=True)
+    watcher.user_permissions.add(Permission.objects.get(codename="view_tenant"))
+    client.force_login(watcher)
+    client.post(address, {**chosen, "action": "resume"})
+    shop.tenant.refresh_from_db()
+    assert shop.tenant.suspended_at is not None
+    admin_client.post(address, {**chosen, "action": "resume"})
+    shop.tenant.refresh_from_db()
+    assert shop.tenant.suspended_at is None
+
+
+def keep(shop: Customer, *, percent: int) -> None:
+    """Let the tenant keep that share of its plan's stored data, as the minute's count tells."""
+    assert shop.resource.plan
+    limit = shop.resource.plan.limits["stored_bytes"]
+    Tenant.objects.filter(pk=shop.tenant.pk).update(stored_bytes=limit * percent // 100)
+    rights.hold_to_storage(Tenant.objects.select_related("resource__plan").get(pk=shop.tenant.pk))
+    rights.apply_due_rights()
+    shop.tenant.refresh_from_db()
+
+
+def test_stored_data_is_warned_of_then_producing_pauses_and_comes_back(
+    customer: New, cluster: Cluster
+) -> None:
+    shop = customer()
+    topic = shop.topic(cluster)
+    assert shop.send(topic, b"kept") is None
+    for percent in (79, 80, 85, 95, 99):
+        keep(shop, percent=percent)
+    assert shop.send(topic, b"also kept") is None
+    assert told_above(shop) == ["Stored data is above 95 % of your plan"]
+    keep(shop, percent=100)
+    assert told_above(shop) == ["Producing is paused: the stored data is full"]
+    assert shop.send(topic) == "TOPIC_AUTHORIZATION_FAILED"
+    assert shop.receive(topic) == [b"kept"]
+    keep(shop, percent=96)
+    assert shop.send(topic) == "TOPIC_AUTHORIZATION_FAILED"
+    keep(shop, percent=94)
+    assert shop.send(topic) is None
+    keep(shop, percent=10)
+    assert told_above(shop) == []
+    assert events(shop) == [
+        "Stored data passed 80 % of the plan",
+        "Stored data passed 95 % of the plan",
+        "Stored data reached the plan's limit: producing is paused",
+        "Stored data is below the plan's limit: producing works again",
+    ]
+
+
+def test_the_minute_s_count_itself_pauses_producing_and_a_larger_plan_ends_that(
+    customer: New, cluster: Cluster
+) -> None:
+    Plan.objects.filter(service="kafkacluster", slug="free").update(
+        limits={**Plan.objects.get(service="kafkacluster", slug="free").limits, "stored_bytes": 20_000}
+    )
+    shop = customer()
+    topic = shop.topic(cluster)
+    assert shop.send(topic, uuid.uuid4().bytes * 1500) is None
+    count_usage()
+    rights.apply_due_rights()
+    assert shop.send(topic) == "TOPIC_AUTHORIZATION_FAILED"
+    assert Partner("kafkacluster").put(shop.resource.uuid, "starter").status_code == 202
+    run_operations(shop.resource)
+    assert shop.send(topic) is None
+    assert in_bytes(20_000) == "20 kB"
+
+
+def test_a_suspended_tenant_s_storage_never_gives_it_rights(customer: New, cluster: Cluster) -> None:
+    shop = customer()
+    keep(shop, percent=100)
+    suspend(shop)
+    keep(shop, percent=1)
+    assert cluster.grants(shop.user) == {}
