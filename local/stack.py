@@ -12,7 +12,8 @@ from pathlib import Path
 
 from local import environment, folders
 from local.console import Console
-from local.kafka import Jars, Kafka
+from local.kafka import Kafka
+from local.kafka_jars import Jars
 from local.models import CHAT_MODEL, RERANK_MODEL
 from local.ports import PortTakenError, answers_200, is_taken
 from local.postgres import Postgres

@@ -12,7 +12,8 @@ import pytest
 from addon.kafkacluster.cluster import Cluster, connect, log_in_as_tenant
 from addon.kafkacluster.config import KafkaEnvironment
 from local.folders import InUseError
-from local.kafka import Jars, Kafka, KafkaError
+from local.kafka import Kafka
+from local.kafka_jars import Jars, KafkaError
 from local.ports import PortTakenError
 from local.watcher import Watcher
 from tests.kafkacluster.conftest import address_of

@@ -3,6 +3,7 @@
 import io
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -149,25 +150,22 @@ def test_operators_suspend_in_the_admin_with_a_reason(
     admin_client: Client, client: Client, customer: New
 ) -> None:
     shop, address = customer(), "/admin/kafkacluster/tenant/"
+    suspended = partial(Tenant.objects.exclude, suspended_at=None)
     chosen = {"action": "suspend", "_selected_action": [str(shop.tenant.pk)]}
     asked = admin_client.post(address, chosen)
     assert asked.status_code == 200
     assert b"The customer reads it" in asked.content
-    shop.tenant.refresh_from_db()
-    assert shop.tenant.suspended_at is None
+    assert not suspended().exists()
     assert admin_client.post(address, {**chosen, "reason": REASON}).status_code == 302
-    shop.tenant.refresh_from_db()
-    assert (shop.tenant.suspension_reason, shop.tenant.rights_due) == (REASON, True)
+    assert suspended().get(rights_due=True).suspension_reason == REASON
     # One who may only look may not.
     watcher = User.objects.create_user("watcher", is_staff=True)
     watcher.user_permissions.add(Permission.objects.get(codename="view_tenant"))
     client.force_login(watcher)
     client.post(address, {**chosen, "action": "resume"})
-    shop.tenant.refresh_from_db()
-    assert shop.tenant.suspended_at is not None
+    assert suspended().exists()
     admin_client.post(address, {**chosen, "action": "resume"})
-    shop.tenant.refresh_from_db()
-    assert shop.tenant.suspended_at is None
+    assert not suspended().exists()
 
 
 def keep(shop: Customer, *, percent: int) -> None:

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.environment import new_secrets
-from local.kafka import Jars, Kafka, KafkaError
+from local.kafka import Kafka
+from local.kafka_jars import Jars, KafkaError
 from local.postgres import Postgres
 from local.redis import DATABASES, Redis
 from local.watcher import Watcher
