@@ -65,6 +65,15 @@ class SharedCluster(SealingModel):
         help_text="How much produce and consume rate together may be sold here."
     )
     capacity_stored_bytes = models.PositiveBigIntegerField(help_text="How much stored data may be sold here.")
+    brokers_up = models.PositiveSmallIntegerField(null=True, editable=False)
+    brokers_seen_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When the brokers that are up were counted; 0 when none answered.",
+    )
+    rates_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the tenants' rates were known last."
+    )
     from_settings = models.BooleanField(
         default=False, editable=False, help_text="Kept in line with the KAFKA_ settings at each release."
     )
@@ -197,3 +206,38 @@ class ConsumerGroup(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LiveRate(models.Model):
+    """What a tenant does now: bytes per second, and how long its requests are held back, in milliseconds.
+
+    A tenant without a row has no traffic, as long as its cluster's `rates_at` is fresh.
+    """
+
+    tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, related_name="live_rate")
+    at = models.DateTimeField()
+    produce = models.PositiveBigIntegerField()
+    consume = models.PositiveBigIntegerField(null=True, help_text="Empty where it is not known.")
+    produce_throttle_ms = models.PositiveIntegerField(default=0)
+    consume_throttle_ms = models.PositiveIntegerField(default=0)
+    estimated = models.BooleanField(default=False, help_text="From the growth of the logs, not from metrics.")
+
+
+class Throughput(models.Model):
+    """A minute or an hour of a tenant's rates: sums over the looks that saw traffic, and the highest of them."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="throughput")
+    seconds = models.PositiveIntegerField()
+    starts_at = models.DateTimeField()
+    samples = models.PositiveIntegerField()
+    produce_sum = models.PositiveBigIntegerField()
+    produce_max = models.PositiveBigIntegerField()
+    consume_sum = models.PositiveBigIntegerField()
+    consume_max = models.PositiveBigIntegerField()
+    throttled = models.PositiveIntegerField(help_text="In how many of the looks clients were slowed.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "seconds", "starts_at"], name="throughput_once"),
+        ]
+        indexes = [models.Index(fields=["seconds", "starts_at"])]

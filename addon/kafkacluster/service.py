@@ -11,6 +11,7 @@ from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
 from addon.kafkacluster.placement import sync_settings_cluster
+from addon.kafkacluster.rates import live_rate
 from addon.kafkacluster.usage import check_fits
 from provisioning.credentials import active_credential
 from provisioning.models import Plan, Resource, new_public_id
@@ -119,14 +120,16 @@ class KafkaCluster(AddonService):
         return reverse("kafkacluster:overview", args=[resource.uuid])
 
     def usage_summary(self, resource: Resource) -> list[Meter]:
-        """Throughput and resource quotas, with what was counted of the latter within the last minute."""
+        """Rates of the last seconds where they are known, and resource quotas as counted within the last minute."""
         limits = resource.plan.limits if resource.plan else {}
-        tenant = Tenant.objects.filter(resource=resource).first() or Tenant(
-            topics=0, partitions=0, stored_bytes=0
-        )
+        tenant = Tenant.objects.select_related("cluster").filter(resource=resource).first()
+        live = live_rate(tenant).rate if tenant else None
+        tenant = tenant or Tenant(topics=0, partitions=0, stored_bytes=0)
+        produce = None if live is None else round(live.produce)
+        consume = None if live is None or live.consume is None else round(live.consume)
         return [
-            Meter("Produce", limits.get("produce_bytes_per_second"), "bytes/s"),
-            Meter("Consume", limits.get("consume_bytes_per_second"), "bytes/s"),
+            Meter("Produce", limits.get("produce_bytes_per_second"), "bytes/s", used=produce),
+            Meter("Consume", limits.get("consume_bytes_per_second"), "bytes/s", used=consume),
             Meter("Topics", limits.get("topics"), "topics", used=tenant.topics),
             Meter("Partitions", limits.get("partitions"), "partitions", used=tenant.partitions),
             Meter("Stored data", limits.get("stored_bytes"), "bytes", used=tenant.stored_bytes),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from addon.kafkacluster import reconcile, rights, topics, usage
+from addon.kafkacluster import rates, reconcile, rights, topics, usage
 
 
 @shared_task(name="kafkacluster.count_usage", time_limit=120, soft_time_limit=110)
@@ -20,11 +20,18 @@ def apply_rights(tenant_id: int) -> None:
 
 @shared_task(name="kafkacluster.reconcile", time_limit=900, soft_time_limit=880)
 def reconcile_clusters() -> None:
-    """Compare the clusters with Postgres and mend what differs."""
+    """Compare the clusters with Postgres, mend what differs, and drop history that is old enough."""
     reconcile.reconcile_clusters(fix=True)
+    rates.purge()
 
 
 @shared_task(name="kafkacluster.settle_topics", time_limit=120, soft_time_limit=110)
 def settle_topics() -> None:
     """Make, change and delete the topics that wait for their cluster."""
     topics.settle_topics()
+
+
+@shared_task(name="kafkacluster.sample_rates", time_limit=60, soft_time_limit=55)
+def sample_rates() -> None:
+    """Look at the brokers, and at what every tenant does now."""
+    rates.sample_rates()

@@ -19,7 +19,7 @@ from addon.kafkacluster.cluster import (
     connect,
     log_in_as_tenant,
 )
-from addon.kafkacluster.models import SharedCluster, Tenant
+from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.placement import choose_cluster
 from provisioning.models import Credential, Operation, Plan, Resource
 from provisioning.services import Fault, Unrecoverable
@@ -191,7 +191,9 @@ def left_of(cluster: Cluster, tenant: Tenant) -> list[str]:
 
 
 def end_tenant(operation: Operation) -> None:
-    """Mark the tenant as removed; the row stays so that its names are never given to anybody else."""
+    """Mark the tenant as removed, and drop its history; the row stays so that nobody else ever gets its names."""
+    for model in (LiveRate, Throughput):
+        model.objects.filter(tenant__resource_id=operation.resource_id).delete()
     Tenant.objects.filter(resource_id=operation.resource_id, removed_at=None).update(
         removed_at=timezone.now(), topics=0, partitions=0, stored_bytes=0, usage_at=timezone.now()
     )

@@ -4,11 +4,14 @@ Heroku's requests are answered without a call to the cluster, so what they need 
 not older than a minute while the job runs; `Tenant.usage_at` tells when it was counted.
 """
 
+from datetime import datetime
+
 import structlog
 from django.utils import timezone
 
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.models import SharedCluster, Tenant
+from addon.kafkacluster.rates import Rate, keep
 from addon.kafkacluster.rights import hold_to_storage
 from addon.kafkacluster.topic_calls import TopicSize
 from provisioning.models import Plan
@@ -42,6 +45,8 @@ def count_cluster(row: SharedCluster) -> int:
     owned: dict[str, list[TopicSize]] = {}
     for name, size in sizes.items():
         owned.setdefault(f"{name.partition('.')[0]}.", []).append(size)
+    if not row.metrics_urls:
+        keep(row, _estimates(tenants, owned, at), estimated=True)
     for tenant in tenants:
         own = owned.get(tenant.prefix, [])
         # Unless somebody counted since: a topic made meanwhile is not in what was seen.
@@ -54,6 +59,20 @@ def count_cluster(row: SharedCluster) -> int:
     for tenant in row.tenants.filter(removed_at=None).select_related("resource__plan"):
         hold_to_storage(tenant)
     return len(tenants)
+
+
+def _estimates(tenants: list[Tenant], owned: dict[str, list[TopicSize]], at: datetime) -> dict[str, Rate]:
+    """Produce rates from how much each tenant's logs have grown since they were counted last.
+
+    Compressed records count as they are stored, and what retention removed meanwhile makes the rate look smaller.
+    """
+    found = {}
+    for tenant in tenants:
+        seconds = (at - tenant.usage_at).total_seconds()
+        grown = sum(size.bytes for size in owned.get(tenant.prefix, [])) - tenant.stored_bytes
+        if seconds >= 1:
+            found[tenant.username] = Rate(produce=max(0.0, grown / seconds), consume=None)
+    return found
 
 
 def check_fits(tenant: Tenant, plan: Plan) -> None:

@@ -14,6 +14,7 @@ from addon.kafkacluster.models import SharedCluster, Tenant
 from provisioning.models import Resource
 from provisioning.services import service_of
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
+    clock,
     django_db_setup,
     heroku,
     heroku_server,
