@@ -154,17 +154,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60, "queue": "usage"},
     },
-<<<<<<< HEAD
     "kafka-topics": {
         "task": "kafkacluster.settle_topics",
         "schedule": 30.0,
         "options": {"expires": 30, "queue": "maintenance"},
-=======
+    },
     "kafka-rates": {
         "task": "kafkacluster.sample_rates",
         "schedule": 10.0,
         "options": {"expires": 10, "queue": "usage"},
->>>>>>> 99662f9 (Measure what every tenant does now from the brokers' own metrics, and keep its history)
     },
     "kafka-reconcile": {
         "task": "kafkacluster.reconcile",

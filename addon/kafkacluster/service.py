@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from addon.kafkacluster import rights, tenants
+from addon.kafkacluster import plan_change, rights, tenants
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
@@ -81,9 +81,10 @@ class KafkaCluster(AddonService):
             check_fits(tenant, plan)
 
     def change_plan_steps(self) -> Sequence[Step]:
-        """The new plan's quotas and its room for data; user, password and data stay."""
+        """The new plan's quotas, its topics' settings and its room for data; user, password and data stay."""
         return (
             Step("set quotas", tenants.set_quotas),
+            Step("fit topics", plan_change.fit_topics),
             Step("hold to storage", rights.fit_storage),
         )
 

@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 
 from addon.kafkacluster import limits as rules
-from addon.kafkacluster.cluster import connect
+from addon.kafkacluster import topics
+from addon.kafkacluster.cluster import Cluster, connect
 from addon.kafkacluster.limits import HOUR_MS, Limits, changing_topics
-from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.models import Tenant, Topic
 from provisioning.models import Plan, Resource
 from provisioning.services import Refusal, all_services
 from tests.kafkacluster.conftest import Customer
@@ -135,3 +136,43 @@ def test_sizes_are_said_in_round_words() -> None:
     told = [rules.in_bytes(size) for size in (999, 48_000, 1_500_000, 4_000_000_000)]
     assert told == ["999 bytes", "48 kB", "1.5 MB", "4 GB"]
     assert [rules.in_hours(hours) for hours in (1, 36, 24, 168)] == ["1 hour", "36 hours", "1 day", "7 days"]
+
+
+def change_plan(shop: Customer, plan: str) -> None:
+    """Change the plan, as Heroku and the worker do."""
+    assert Partner("kafkacluster").put(shop.resource.uuid, plan).status_code == 202
+    run_operations(shop.resource)
+
+
+def test_topics_follow_a_plan_change_within_what_the_new_plan_allows(
+    customer: Callable[..., Customer], cluster: Cluster
+) -> None:
+    shop = customer(plan="basic-0")
+    sizes = {"plan": "512000", "own": "60000", "small": "20000"}
+    names = {}
+    for name, size in sizes.items():
+        names[name] = f"{shop.tenant.prefix}{name}"
+        settings = {"max.message.bytes": size, "retention.ms": str(100 * HOUR_MS)}
+        topics.create_topic(shop.resource.pk, own_name=name, partitions=2, settings=settings, actor="test")
+    cluster.set_topic_settings(names["own"], {"retention.ms": "-1", "retention.bytes": "1000000000"})
+    waiting = Topic.objects.create(
+        tenant=shop.tenant,
+        name=f"{shop.tenant.prefix}waits",
+        partitions=1,
+        pending_settings={"retention.ms": str(100 * HOUR_MS)},
+    )
+
+    def told() -> dict[str, tuple[str, int]]:
+        found = cluster.topic_settings(names.values())
+        return {
+            name: (found[whole]["max.message.bytes"], int(found[whole]["retention.ms"]) // HOUR_MS)
+            for name, whole in names.items()
+        }
+
+    change_plan(shop, "free")
+    assert told() == {"plan": ("48000", 24), "own": ("48000", 24), "small": ("20000", 24)}
+    assert cluster.topic_settings([names["own"]])[names["own"]]["retention.bytes"] == "50000000"
+    waiting.refresh_from_db()
+    assert waiting.pending_settings == {"retention.ms": str(24 * HOUR_MS)}
+    change_plan(shop, "basic-1")
+    assert told() == {"plan": ("1000000", 24), "own": ("1000000", 24), "small": ("20000", 24)}
