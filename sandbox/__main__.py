@@ -36,7 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="seconds a provider has to answer",
     )
     register = commands.add_parser("register", help="register services with a running sandbox")
-    register.add_argument("services", type=Path)
+    register.add_argument("document", type=Path, help="an add-on manifest, or a services.json")
+    register.add_argument("--base-url", help="where the provider runs, instead of the manifest's base_url")
+    register.add_argument("--sso-url", help="instead of the manifest's sso_url")
+    register.add_argument(
+        "--plan", action="append", dest="plans", help="a plan's name; again for more (test)"
+    )
+    register.add_argument("--client-secret", help="the OAuth client secret that has to come (any)")
     register.add_argument("--sandbox", default="http://127.0.0.1:8100", help="address of the running sandbox")
     https = commands.add_parser("https", help="let Heroku's AI plugin reach a provider as https://HOST")
     https.add_argument("hosts", nargs="+", metavar="HOST=http://ADDRESS:PORT")
@@ -48,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _serve(options)
     if options.command == "https":
         return _https(options)
-    return _register(options.services, options.sandbox)
+    return _register(options)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -84,12 +90,24 @@ def _https(options: argparse.Namespace) -> int:
     return 0
 
 
-def _register(services: Path, sandbox: str) -> int:
+def _register(options: argparse.Namespace) -> int:
     try:
-        document = json.dumps(json.loads(services.read_text("utf-8"))).encode()
+        document = json.loads(options.document.read_text("utf-8"))
+        given = {
+            "base_url": options.base_url,
+            "sso_url": options.sso_url,
+            "plans": options.plans,
+            "oauth_client_secret": options.client_secret,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if given and isinstance(document, dict) and "services" in document:
+            raise ValueError("the options go with an add-on manifest; a services.json has them inside")
+        is_entry = isinstance(document, dict) and "manifest" in document
+        entry = document if is_entry else {"manifest": document}
+        body = {**entry, **given} if given else document
         request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
-            sandbox.rstrip("/") + "/sandbox/services",
-            data=document,
+            options.sandbox.rstrip("/") + "/sandbox/services",
+            data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - the same

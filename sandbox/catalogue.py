@@ -1,4 +1,4 @@
-"""Add-on services: registering them from services.json and finding them again."""
+"""Add-on services: registering them and finding them again."""
 
 from __future__ import annotations
 
@@ -8,37 +8,36 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.documents import entries_of
 from sandbox.errors import invalid, not_found
 from sandbox.records import Plan, Service, find_service, get_service, plans_of
 from sandbox.state import Sandbox
 
 SLUG = re.compile(r"[a-z][a-z0-9-]*")
+ANY_SECRET = ""
+"""What is stored for a service that was registered without an OAuth client secret."""
 STATES = ("alpha", "beta", "ga", "shutdown")
 NAMESPACE = uuid.UUID("6f1a2d0e-3c7b-4b52-9a39-5d1b6f1c7a10")
 
 
 def register_services(sandbox: Sandbox, document: Any) -> list[Service]:
-    """Register or update every service of a services.json document, all or none.
+    """Register or update every service of a document (see ``entries_of``), all or none.
 
-    The format is ``{"services": [{"manifest", "oauth_client_secret", "plans"}]}``, see the README.
     Registering the same document again changes nothing; a plan that is no longer listed is kept for the
     add-ons that are on it, but cannot be chosen. Raises ApiError 422 naming what is wrong.
     """
-    if not isinstance(document, dict) or not isinstance(document.get("services"), list):
-        raise invalid('the document must be {"services": [...]}')
+    entries = entries_of(document)
     with sandbox.store.transaction():
-        return [_register(sandbox, entry) for entry in document["services"]]
+        return [_register(sandbox, entry) for entry in entries]
 
 
-def _register(sandbox: Sandbox, entry: Any) -> Service:
-    if not isinstance(entry, dict):
-        raise invalid("every service must be an object")
-    manifest = check_manifest(entry.get("manifest"))
+def _register(sandbox: Sandbox, entry: dict[str, Any]) -> Service:
+    manifest = check_manifest(entry["manifest"])
     slug, now = manifest["id"], sandbox.clock.now()
-    secret = entry.get("oauth_client_secret")
-    if not isinstance(secret, str) or not secret:
-        raise invalid(f"{slug}: oauth_client_secret must be a non-empty string")
-    plans = _check_plans(slug, entry.get("plans"))
+    secret = entry.get("oauth_client_secret", ANY_SECRET)
+    if not isinstance(secret, str) or (not secret and "oauth_client_secret" in entry):
+        raise invalid(f"{slug}: oauth_client_secret must be a non-empty string, or be left out")
+    plans = _check_plans(slug, entry["plans"])
     name, text = str(manifest.get("name") or slug), json.dumps(manifest)
     sandbox.store.run(
         "INSERT INTO services (slug, id, name, manifest, oauth_client_secret, created_at, updated_at)"

@@ -50,7 +50,7 @@ async def services(request: web.Request) -> web.StreamResponse:
 
 
 async def register(request: web.Request) -> web.StreamResponse:
-    """Register a services.json document."""
+    """Register a services.json document, one of its entries, or a manifest."""
     done = register_services(request.app[SANDBOX], await read_object(request))
     return to_response(Reply({"registered": [row.slug for row in done]}, 201))
 

@@ -26,7 +26,19 @@ PLACES = (
 )
 ANSWERED_KINDS = ("status_401", "status_429", "status_500")
 LOST_ANSWER_KINDS = ("drop_answer", "timeout_after_acting")
-KINDS = ("deliver_twice", "deliver_late", "delay", "expire_grant", *LOST_ANSWER_KINDS, *ANSWERED_KINDS)
+ABOUT = {
+    "deliver_twice": "The same request twice at the same time.",
+    "deliver_late": "The same request again after some seconds (5), whatever happened meanwhile.",
+    "delay": "The request, or the answer to the provider, some seconds (3) later.",
+    "expire_grant": "The OAuth grant is dead on arrival.",
+    "drop_answer": "It is done, and the answer lost.",
+    "timeout_after_acting": "It is done, and the answer lost after some seconds (0 of a provider, 30 of Heroku).",
+    "status_401": "Answered 401; nothing is done.",
+    "status_429": "Answered 429 with Retry-After: so many seconds (2); nothing is done.",
+    "status_500": "Answered 500; nothing is done.",
+}
+"""Every kind, with what it does; in brackets the seconds it takes when none are given."""
+KINDS = tuple(ABOUT)
 DEFAULT_SECONDS = {"deliver_late": 5.0, "delay": 3.0, "status_429": 2.0}
 
 

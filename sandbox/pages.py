@@ -246,11 +246,18 @@ async def invite(sandbox: Sandbox, request: web.Request, values: dict[str, str])
 
 
 async def register(sandbox: Sandbox, request: web.Request, values: dict[str, str]) -> App | None:
-    """Register a pasted services.json."""
+    """Register a pasted services.json, or a manifest with what the other fields say."""
     try:
         document = json.loads(values.get("document", ""))
     except ValueError:
         raise invalid("That is not JSON.") from None
+    given: dict[str, Any] = {name: values[name] for name in ("base_url", "sso_url") if values.get(name)}
+    if plans := values.get("plans", "").replace(",", " ").split():
+        given["plans"] = plans
+    if given and isinstance(document, dict) and "api" in document:
+        document = {"manifest": document, **given}
+    elif given:
+        raise invalid("The fields below go with an add-on manifest; a services.json has them inside.")
     app = find_app(sandbox.store, values.get("app", ""))
     names = ", ".join(row.name for row in register_services(sandbox, document))
     if app is not None:
@@ -280,16 +287,18 @@ async def add_fault(sandbox: Sandbox, request: web.Request, values: dict[str, st
         "where": values.get("where"),
         "kind": values.get("kind"),
         "service": values.get("service"),
+        "addon": values.get("addon"),
     }
     try:
         body["times"] = int(values.get("times") or 1)
+        body["probability"] = float(values.get("chance") or 100) / 100
         if values.get("seconds"):
             body["seconds"] = float(values["seconds"])
     except ValueError:
-        raise invalid("times and seconds must be numbers.") from None
+        raise invalid("times, chance and seconds must be numbers.") from None
     faults.add_fault(sandbox, body)
 
 
 async def clear_faults(sandbox: Sandbox, request: web.Request, values: dict[str, str]) -> None:
-    """Disarm every fault."""
-    faults.clear_faults(sandbox)
+    """Disarm one fault, or every one."""
+    faults.clear_faults(sandbox, values.get("fault"))

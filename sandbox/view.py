@@ -43,8 +43,13 @@ def page(sandbox: Sandbox, app: App | None) -> dict[str, Any]:
         "address": sandbox.public_url,
         "services": [_service(sandbox, row.slug) for row in all_services(sandbox.store)],
         "faults": armed,
-        "places": faults.PLACES,
-        "kinds": faults.KINDS,
+        "places": {
+            "The sandbox calls the provider": [one for one in faults.PLACES if one.startswith("provider.")],
+            "The provider calls the sandbox": [
+                one for one in faults.PLACES if not one.startswith("provider.")
+            ],
+        },
+        "kinds": faults.ABOUT,
         "clock": sandbox.clock.as_json(),
         "releases": _releases(sandbox, app) if app else [],
     }

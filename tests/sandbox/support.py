@@ -38,8 +38,10 @@ def eventually(check: Callable[[], T], *, seconds: float = 8.0) -> T:
 class SandboxProcess:
     """``python -m sandbox serve`` as a process of its own, on a free port."""
 
-    def __init__(self, data: Path, *extra: str) -> None:
+    def __init__(self, data: Path, *extra: str, folder: Path = ROOT) -> None:
+        """``folder`` is the one that holds ``sandbox/``."""
         self.data = data
+        self.folder = folder
         self.extra = extra
         self.start()
 
@@ -48,7 +50,7 @@ class SandboxProcess:
         environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--data", str(self.data), *self.extra],
-            cwd=ROOT,
+            cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

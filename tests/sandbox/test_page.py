@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ def post(at: Service, path: str, /, **form: str) -> str:
 def test_a_page_without_services_says_how_to_register_one(own_sandbox: SandboxProcess) -> None:
     text = requests.get(own_sandbox.url, timeout=10).text
     assert "No add-on service is registered yet" in text
-    assert f"python -m sandbox register services.json --sandbox {own_sandbox.url}" in text
+    assert "python -m sandbox register addon-manifest.json --base-url" in text
+    assert f"--sandbox {own_sandbox.url}" in text
 
 
 def test_the_whole_life_works_with_plain_forms(service: Service) -> None:
@@ -101,6 +103,16 @@ def test_clock_faults_people_and_services_have_forms(own_sandbox: SandboxProcess
     assert "1 fault armed" in post(service, "/page/faults", **form)
     assert "fault armed" not in post(service, "/page/faults/clear", app=app)
     assert "must be numbers" in post(service, "/page/faults", **{**form, "times": "x"})
+    chosen = {**form, "addon": "tiny-one", "chance": "25", "seconds": "7"}
+    post(service, "/page/faults", **{**chosen, "kind": "delay"})
+    shown = post(service, "/page/faults", **{**chosen, "kind": "status_401"})
+    assert "oauth, tiny-one" in shown
+    assert "25 %, 7 s" in shown
+    first = re.findall(r'name="fault" value="([^"]+)"', shown)[0]
+    shown = post(service, "/page/faults/clear", app=app, fault=first)
+    assert "1 fault armed" in shown
+    assert "<b>status_401</b>" in shown
+    assert "fault armed" not in post(service, "/page/faults/clear", app=app)
     assert "new@example.com" in post(service, "/page/collaborators", app=app, email="new@example.com")
     entry = service.entry()
     entry["manifest"]["name"] = "Renamed Service"
