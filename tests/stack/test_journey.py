@@ -1,9 +1,13 @@
 """The main job: Heroku adds, changes and removes each add-on service through the real HTTP APIs."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
+import requests
 
+from tests.support.heroku_cli import HerokuCli
 from tests.support.stack import Stack, until
 
 JOURNEYS = [
@@ -79,3 +83,23 @@ def test_a_refusal_reaches_the_customer_in_our_words_and_leaves_no_addon(stack: 
     options = {"plan": {"name": "mobiloud:test"}, "config": {"website": "javascript:alert(1)"}}
     assert stack.customer("POST", f"/apps/{app}/addons", options).status_code == 422
     assert [found["id"] for found in stack.customer("GET", f"/apps/{app}/addons").json()] == [addon]
+
+
+@pytest.mark.slow
+def test_heroku_s_command_line_carries_an_add_on_through_its_life(stack: Stack, tmp_path: Path) -> None:
+    heroku, app = HerokuCli(tmp_path, sandbox_url=stack.sandbox_url), stack.new_app()
+    created = heroku("addons:create", "kafkacluster:free", "-a", app, "--wait")
+    name = str(stack.customer("GET", f"/apps/{app}/addons").json()[0]["name"])
+    assert f"Created {name} as KAFKACLUSTER_" in created
+    config = json.loads(heroku("config", "-a", app, "--json"))
+    assert config["KAFKACLUSTER_USERNAME"]
+    assert heroku("config:get", "KAFKACLUSTER_BROKERS", "-a", app).strip() == config["KAFKACLUSTER_BROKERS"]
+    info = heroku("addons:info", "kafkacluster", "-a", app)
+    assert "Plan:         kafkacluster:free" in info
+    assert "State:        created" in info
+    assert "done" in heroku("addons:upgrade", "kafkacluster:basic-0", "-a", app)
+    shown = heroku("addons:open", "kafkacluster", "-a", app, "--show-url")
+    assert requests.get(shown.strip(), timeout=10).status_code == 200
+    assert "done" in heroku("addons:destroy", "kafkacluster", "-a", app, "--confirm", app)
+    until(lambda: stack.addon(name)["state"] == "deprovisioned")
+    assert stack.customer("GET", f"/apps/{app}/config-vars").json() == {}
