@@ -51,7 +51,8 @@ class Clock:
     def as_json(self) -> dict[str, Any]:
         """The clock as the control API shows it: ``now`` (ISO 8601), ``offset`` in seconds, ``speed``."""
         now = self.now()
-        return {"now": iso(now), "offset": round(now - time.time(), 3), "speed": self.speed}
+        # + 0.0: the sum has no minus before nothing.
+        return {"now": iso(now), "offset": round(now - time.time(), 3) + 0.0, "speed": self.speed}
 
 
 def iso(seconds: float) -> str:

@@ -205,6 +205,21 @@ def test_every_check_is_listed_with_its_level_and_how_sure_it_is(capsys: pytest.
     assert "[found in Heroku's own code (kensa asserts exactly 401" in said
 
 
+def test_the_list_can_be_cut_short() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "conformance", "--list"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as listing:
+        assert listing.stdout
+        assert listing.stderr
+        assert listing.stdout.readline() == "manifest.id  (required)\n"
+        listing.stdout.close()
+        assert listing.stderr.read() == ""
+
+
 def test_no_requirement_rests_on_less_than_heroku_s_documents_or_code() -> None:
     surenesses = {check.certainty for check in CHECKS.values() if check.level is Level.REQUIRED}
     assert surenesses == {Certainty.DOCUMENTED, Certainty.CODE}
