@@ -272,8 +272,9 @@ def connect(address: Address) -> Iterator[Cluster]:
         yield Cluster(login.client)
 
 
-def log_in_as_tenant(address: Address, *, username: str, mechanism: str, password: str) -> None:
-    """Log in at the tenants' listener as a customer's client does; Fault when that is refused or not answered."""
+@contextmanager
+def connect_as(address: Address, *, username: str, mechanism: str, password: str) -> Iterator[Cluster]:
+    """A connection to the tenants' listener with a tenant's login and rights; Fault when there is none."""
     with _Login(
         address.brokers,
         security_protocol=address.security_protocol,
@@ -281,5 +282,11 @@ def log_in_as_tenant(address: Address, *, username: str, mechanism: str, passwor
         sasl_mechanism=mechanism,
         sasl_plain_username=username,
         sasl_plain_password=password,
-    ):
+    ) as login:
+        yield Cluster(login.client)
+
+
+def log_in_as_tenant(address: Address, *, username: str, mechanism: str, password: str) -> None:
+    """Log in at the tenants' listener as a customer's client does; Fault when that is refused or not answered."""
+    with connect_as(address, username=username, mechanism=mechanism, password=password):
         pass

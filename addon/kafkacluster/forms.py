@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from django import forms
 from django.http import QueryDict
 
+from addon.kafkacluster.groups import Position
 from addon.kafkacluster.limits import HOUR_MS
 from addon.kafkacluster.topic_settings import NO_BOUND, POLICIES, Settings
 from provisioning.services import Refusal
@@ -99,3 +100,38 @@ def shown(settings: Settings) -> dict[str, str]:
 
 def _plain(number: Decimal) -> str:
     return f"{number.quantize(Decimal('0.000001')).normalize():f}"
+
+
+class PositionForm(forms.Form):
+    """Where a group is to continue."""
+
+    position = forms.ChoiceField(
+        label="Position", choices=[(kind, kind) for kind in ("earliest", "latest", "time", "offset")]
+    )
+    at = forms.DateTimeField(required=False, label="Time")
+    offset = forms.IntegerField(required=False, label="Offset", min_value=0, max_value=2**62)
+    partition = forms.IntegerField(required=False, label="Partition", min_value=0, max_value=2**31)
+
+    def as_position(self) -> Position:
+        """The position; Refusal when what its kind needs is missing."""
+        given = self.cleaned_data
+        if given["position"] == "time" and given["at"] is None:
+            raise Refusal("Time: say from when on, in UTC.", code="form")
+        if given["position"] == "offset" and given["offset"] is None:
+            raise Refusal("Offset: say from which one on.", code="form")
+        return Position(
+            kind=given["position"], at=given["at"], offset=given["offset"] or 0, partition=given["partition"]
+        )
+
+
+class NewGroupForm(PositionForm):
+    """A consumer group to be registered."""
+
+    name = forms.CharField(label="Name", max_length=300)
+
+
+class GroupForm(forms.Form):
+    """A consumer group, and a topic of its offsets, by their whole names."""
+
+    group = forms.CharField(label="Consumer group", max_length=1000)
+    topic = forms.CharField(required=False, label="Topic", max_length=300)

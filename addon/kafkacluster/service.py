@@ -40,6 +40,7 @@ class KafkaCluster(AddonService):
     pages = (
         Page("Overview", "home", "kafkacluster:overview"),
         Page("Topics", "stack-2", "kafkacluster:topics"),
+        Page("Consumer groups", "users-group", "kafkacluster:groups"),
     )
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kafka import TopicPartition, errors
-from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec, OffsetTimestamp
 
 from addon.kafkacluster.calls import Calls
 from provisioning.services import Fault, Unrecoverable
@@ -156,7 +156,14 @@ class TopicCalls(Calls):
         """The offset that the next record will have, for each partition."""
         return self._offsets(partitions, OffsetSpec.LATEST)
 
-    def _offsets(self, partitions: Iterable[TopicPartition], when: OffsetSpec) -> dict[TopicPartition, int]:
+    def offsets_at(self, partitions: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
+        """The offset of the first record of each partition at or after `ms` since 1970; its end when there is none."""
+        wanted = list(partitions)
+        ends = self.end_offsets(wanted)
+        found = self._offsets(wanted, OffsetTimestamp(ms))
+        return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
+
+    def _offsets(self, partitions: Iterable[TopicPartition], when: int) -> dict[TopicPartition, int]:
         wanted = dict.fromkeys(partitions, when)
         if not wanted:
             return {}

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from addon.kafkacluster import topic_views, views
+from addon.kafkacluster import group_views, topic_views, views
 
 app_name = "kafkacluster"
 _TOPIC = "kafkacluster/<uuid:uuid>/topics/<str:name>/"
@@ -15,4 +15,10 @@ urlpatterns = [
     path(f"{_TOPIC}partitions", topic_views.add_partitions, name="add-partitions"),
     path(f"{_TOPIC}purge", topic_views.purge, name="purge-topic"),
     path(f"{_TOPIC}delete", topic_views.delete, name="delete-topic"),
+    path("kafkacluster/<uuid:uuid>/groups/", group_views.index, name="groups"),
+    path("kafkacluster/<uuid:uuid>/groups/one", group_views.one, name="groups-one"),
+    path("kafkacluster/<uuid:uuid>/groups/register", group_views.register, name="register-group"),
+    path("kafkacluster/<uuid:uuid>/groups/reset", group_views.reset, name="reset-group"),
+    path("kafkacluster/<uuid:uuid>/groups/forget-topic", group_views.forget_topic, name="forget-topic"),
+    path("kafkacluster/<uuid:uuid>/groups/delete", group_views.delete, name="delete-group"),
 ]

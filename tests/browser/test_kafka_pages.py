@@ -69,3 +69,48 @@ def test_a_topic_is_made_configured_widened_purged_and_deleted(door: Door, visit
     open_tab(page, "Overview")
     for text in ("created", "configured", "partitions from 1 to 3", "purged", "deleted"):
         expect(page.locator(".events")).to_contain_text(text)
+
+
+def test_a_consumer_group_is_registered_moved_and_deleted_by_keyboard(door: Door, visit: New) -> None:
+    addon = door.add("kafkacluster", "free")
+    visitor = visit()
+    page = visitor.come_through(door, addon)
+    open_tab(page, "Consumer groups")
+    expect(page.locator(".empty-state")).to_contain_text("once you have a topic")
+    open_tab(page, "Topics")
+    topic(page, "orders")
+    open_tab(page, "Consumer groups")
+    keys = page.keyboard
+
+    visitor.tab_to(page.get_by_role("button", name="Register group…"))
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="Register a consumer group")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    keys.type("readers")
+    visitor.tab_to(dialog.get_by_role("button", name="Register group"))
+    keys.press("Enter")
+    expect(page.get_by_role("link", name="readers")).to_be_visible()
+
+    visitor.tab_to(page.get_by_role("link", name="readers"))
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Move or delete")).to_be_visible()
+    visitor.tab_to(page.get_by_role("button", name="Move…"))
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="Move the group")
+    expect(dialog.get_by_label("From (UTC)")).to_be_hidden()
+    dialog.get_by_label("Continue at").select_option("time")
+    expect(dialog.get_by_label("From (UTC)")).to_be_visible()
+    visitor.tab_to(dialog.get_by_role("button", name="Move group"))
+    keys.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("say from when on")
+    dialog.get_by_label("Continue at").select_option("latest")
+    visitor.tab_to(dialog.get_by_role("button", name="Move group"))
+    keys.press("Enter")
+    expect(page.locator("[data-toasts]")).to_contain_text("The group continues on")
+
+    visitor.tab_to(page.get_by_role("button", name="Delete…"))
+    keys.press("Enter")
+    keys.type("readers")
+    keys.press("Enter")
+    expect(page.locator("[data-toasts]")).to_contain_text("readers deleted")
+    expect(page.get_by_role("heading", name="No consumer groups yet")).to_be_visible()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -143,6 +144,24 @@ class Customer:
             )
         assert producer.flush(seconds + 5) == 0
         return problems[0]
+
+    def send_to(
+        self, topic: str, value: bytes | None, *, partition: int, at: datetime | None = None, **more: Any
+    ) -> None:
+        """Produce one record into a partition, with the time `at`; `more` are confluent-kafka's key and headers."""
+        problems: list[object] = []
+        producer = Producer(self.client())
+        stamp: dict[str, Any] = {} if at is None else {"timestamp": int(at.timestamp() * 1000)}
+        producer.produce(
+            topic,
+            value,
+            partition=partition,
+            on_delivery=lambda error, _: problems.append(error),
+            **stamp,
+            **more,
+        )
+        assert producer.flush(15) == 0
+        assert problems == [None]
 
     def receive(self, topic: str, *, group: str | None = None, seconds: float = 10) -> list[bytes] | str:
         """Consume from the start of a topic until a record comes; the values, or the name of the error met."""

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from kafka import TopicPartition
 
 from addon.kafkacluster import topic_pages
 from addon.kafkacluster.cluster import Address, Cluster
+from addon.kafkacluster.groups import Position, register_group
+from addon.kafkacluster.limits import HOUR_MS
 from addon.kafkacluster.models import Topic
 from provisioning.models import AuditEvent
 from provisioning.services import Fault
@@ -33,71 +37,108 @@ def address(shop: Customer, page: str, *more: Any) -> str:
     return reverse(f"kafkacluster:{page}", args=[shop.resource.uuid, *more])
 
 
+def group_of(topic: str) -> str:
+    """The group that `furnished` has registered beside this topic."""
+    return f"{topic.partition('.')[0]}.readers"
+
+
+def lists(shop: Customer) -> list[str]:
+    """The pages that name nothing."""
+    return [address(shop, "topics"), address(shop, "groups")]
+
+
 def pages(shop: Customer, topic: str) -> list[str]:
-    """Every page of a tenant that has this topic."""
-    return [address(shop, "topics"), address(shop, "topics-one", topic)]
+    """The pages that name a topic or a group."""
+    group = urlencode({"id": group_of(topic)})
+    return [address(shop, "topics-one", topic), f"{address(shop, 'groups-one')}?{group}"]
 
 
 def buttons(shop: Customer, topic: str) -> dict[str, dict[str, str]]:
     """Every button's address, with fields that would be accepted."""
+    group = group_of(topic)
     return {
-        address(shop, "create-topic"): {"name": "more", "partitions": "1"},
         address(shop, "configure-topic", topic): {"retention_hours": "2"},
         address(shop, "add-partitions", topic): {"partitions": "2"},
         address(shop, "purge-topic", topic): {"confirmation": topic},
         address(shop, "delete-topic", topic): {"confirmation": topic},
+        address(shop, "register-group"): {"name": "more", "topics": topic, "position": "latest"},
+        address(shop, "reset-group"): {"group": group, "topic": topic, "position": "latest"},
+        address(shop, "forget-topic"): {"group": group, "topic": topic},
+        address(shop, "delete-group"): {"group": group, "confirmation": group},
     }
+
+
+def furnished(shop: Customer) -> str:
+    """Give a tenant a topic with a record and a group that starts at it; the topic's name."""
+    topic = make(shop)
+    assert shop.send(topic) is None
+    register_group(
+        shop.tenant, own_name="readers", topics=[topic], position=Position(kind="earliest"), actor=EMAIL
+    )
+    return topic
+
+
+def assert_untouched(shop: Customer, cluster: Cluster, topic: str) -> None:
+    """Everything that `furnished` made is as it was."""
+    first = TopicPartition(topic, 0)
+    assert cluster.topics(shop.tenant.prefix) == [topic]
+    assert cluster.groups(shop.tenant.prefix) == [group_of(topic)]
+    assert (cluster.first_offsets([first]), cluster.end_offsets([first])) == ({first: 0}, {first: 1})
+    assert cluster.committed([group_of(topic)])[group_of(topic)] == {first: 0}
+    assert cluster.topic_settings([topic])[topic]["retention.ms"] == str(24 * HOUR_MS)
 
 
 def test_every_page_and_button_needs_a_session_of_this_very_resource(customer: New, cluster: Cluster) -> None:
     owner, stranger = customer(), customer()
-    topic = make(owner)
+    topic = furnished(owner)
     for browser in (Client(), browser_of(stranger)):
-        for page in pages(owner, topic):
+        for page in (*lists(owner), *pages(owner, topic)):
             assert browser.get(page).status_code == 401, page
         for button, fields in buttons(owner, topic).items():
             assert browser.post(button, fields).status_code == 401, button
-    assert cluster.topics(owner.tenant.prefix) == [topic]
+    assert_untouched(owner, cluster, topic)
 
 
 def test_names_of_another_tenant_are_unknown_under_one_s_own_address(customer: New, cluster: Cluster) -> None:
     owner, stranger = customer(), customer()
-    topic = make(owner)
+    topic = furnished(owner)
     browser = browser_of(stranger)
-    for page in pages(stranger, topic)[1:]:
-        answer = browser.get(page)
-        assert answer.status_code in (404, 422), page
-    for button, fields in list(buttons(stranger, topic).items())[1:]:
+    for page in pages(stranger, topic):
+        assert browser.get(page).status_code == 404, page
+    for page in lists(stranger):
+        assert owner.tenant.prefix not in browser.get(page).content.decode()
+    for button, fields in buttons(stranger, topic).items():
         answer = browser.post(button, fields, headers={"Accept": "application/json"})
-        assert answer.status_code in (404, 422), button
-        assert answer.json()["id"] in ("topic_unknown", "group_unknown", "not_confirmed"), button
-    assert cluster.topics(owner.tenant.prefix) == [topic]
-    assert not AuditEvent.objects.filter(resource=stranger.resource, event__startswith="topic.").exists()
+        assert answer.status_code == 404, button
+        assert answer.json()["id"] in ("topic_unknown", "group_unknown"), button
+    assert_untouched(owner, cluster, topic)
+    told = AuditEvent.objects.filter(resource=stranger.resource)
+    assert not told.filter(event__regex=r"^(topic|group)\.").exists()
 
 
-def test_a_viewer_sees_topics_and_changes_nothing(customer: New, cluster: Cluster) -> None:
+def test_a_viewer_sees_topics_and_groups_and_changes_nothing(customer: New, cluster: Cluster) -> None:
     shop = customer()
-    topic = make(shop)
+    topic = furnished(shop)
     browser = browser_of(shop, **VIEWER)
-    for page in (address(shop, "topics"), address(shop, "topics-one", topic)):
+    for page in (*lists(shop), *pages(shop, topic)):
         answer = browser.get(page)
         assert answer.status_code == 200, page
-        assert topic in answer.content.decode()
-        assert "data-dashboard-form" not in answer.content.decode()
+        assert shop.tenant.prefix in answer.content.decode()
+        assert "data-dashboard-form" not in answer.content.decode(), page
     for button, fields in buttons(shop, topic).items():
         assert browser.post(button, fields).status_code == 403, button
-    assert cluster.topics(shop.tenant.prefix) == [topic]
+    assert_untouched(shop, cluster, topic)
 
 
 def test_every_button_needs_the_page_s_csrf_token(customer: New, cluster: Cluster) -> None:
     shop = customer()
-    topic = make(shop)
+    topic = furnished(shop)
     browser = Client(enforce_csrf_checks=True)
     assert log_in(browser, shop.resource).status_code == 302
     for button, fields in buttons(shop, topic).items():
         assert browser.post(button, fields).status_code == 403, button
         assert browser.get(button).status_code == 405, button
-    assert cluster.topics(shop.tenant.prefix) == [topic]
+    assert_untouched(shop, cluster, topic)
 
 
 def test_without_the_page_s_script_a_form_leads_to_the_page_that_shows_it(customer: New) -> None:
@@ -160,7 +201,7 @@ def test_the_pages_of_a_removed_add_on_are_gone(customer: New) -> None:
     topic = make(shop)
     browser = browser_of(shop)
     assert Partner("kafkacluster").delete(shop.resource.uuid).status_code == 204
-    for page in pages(shop, topic):
+    for page in (*lists(shop), *pages(shop, topic)):
         assert browser.get(page).status_code == 410
     for button, fields in buttons(shop, topic).items():
         assert browser.post(button, fields).status_code == 410
