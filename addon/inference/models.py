@@ -50,6 +50,10 @@ class UsageEvent(models.Model):
         indexes = [
             models.Index(fields=["resource", "at"], name="usage_by_resource"),
             models.Index(fields=["recorded_at"], name="usage_by_recording"),
+            # Few rows among many: who looks for errors must not read through the answers between them.
+            models.Index(
+                fields=["resource", "at"], condition=~Q(outcome="complete"), name="usage_cut_by_resource"
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),

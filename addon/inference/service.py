@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from addon.inference.config import inference_url
+from addon.inference.window import window_use
 from provisioning import credentials
 from provisioning.models import Plan, Resource, new_public_id
 from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Refusal, Step
@@ -26,7 +27,13 @@ class Inference(AddonService):
     provisions = Provisions.IN_REQUEST
     provisioned_message = "Your model is ready: send requests to INFERENCE_URL with the key in INFERENCE_KEY."
     icon = "message-2-code"
-    pages = (Page("Overview", "home", "inference:overview"),)
+    pages = (
+        Page("Overview", "home", "inference:overview"),
+        Page("Usage", "chart-bar", "inference:usage"),
+        Page("Requests", "list-details", "inference:requests"),
+        Page("Quick start", "code", "inference:quickstart"),
+        Page("Playground", "message-2-code", "inference:playground"),
+    )
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """`model_kind` and `requests_per_minute`; chat models also have `tokens_per_minute`."""
@@ -78,16 +85,18 @@ class Inference(AddonService):
         return reverse("inference:overview", args=[resource.uuid])
 
     def usage_summary(self, resource: Resource) -> list[Meter]:
-        """Requests and tokens per minute."""
+        """Requests and tokens per minute, and what the last 60 seconds have used of them."""
         limits = resource.plan.limits if resource.plan else {}
-        meters = [Meter("Requests", limits.get("requests_per_minute"), "requests/min")]
+        used = window_use(resource)
+        meters = [Meter("Requests", limits.get("requests_per_minute"), "requests/min", used.requests)]
         if "tokens_per_minute" in limits:
             meters.append(
                 Meter(
                     "Tokens",
                     limits["tokens_per_minute"],
                     "tokens/min",
-                    help_text="Input and output together.",
+                    used.tokens,
+                    help_text="Input and output together, with what running requests may still use.",
                 )
             )
         return meters

@@ -45,7 +45,8 @@ def minutes(*, events: str, failures: str) -> str:
                {_counts("first")} AS first_bytes
           FROM (
             SELECT u.resource_id, date_trunc('minute', u.at, 'UTC') AS start, u.model,
-                   1 AS requests, (u.outcome = 'hung_up')::int AS hung_up, (u.outcome = 'failed')::int AS broken,
+                   1 AS requests, (u.outcome = 'hung_up')::int AS hung_up,
+                   (u.outcome NOT IN ('complete', 'hung_up'))::int AS broken,
                    0 AS refused, 0 AS limited, 0 AS failed,
                    u.input_tokens, u.output_tokens, u.cached_tokens, u.search_units,
                    width_bucket(u.milliseconds, {_BOUNDS}) AS duration,

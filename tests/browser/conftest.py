@@ -1,5 +1,6 @@
 """A real browser before the whole provider: web, worker, beat and stand-in Heroku."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.inference.upstream import ScriptedUpstream
 from tests.support.browser import Door, Visitor
 from tests.support.stack import PROJECT, Stack, running_stack
 
@@ -21,11 +23,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The provider, up."""
+    """The provider, up, with a scripted model."""
     if not (PROJECT / "frontend" / "dist" / "frontend" / "dashboard.css").is_file():
         pytest.fail("The scripts and styles are not built: run `make setup`.", pytrace=False)
-    with running_stack() as running:
-        yield running
+    upstream = ScriptedUpstream()
+    address = {"url": f"http://127.0.0.1:{upstream.port}/v1"}
+    models = json.dumps({"chat": {**address, "stand_in": "A scripted model"}, "rerank": address})
+    try:
+        with running_stack(environment={"INFERENCE_UPSTREAMS": models}) as running:
+            yield running
+    finally:
+        upstream.close()
 
 
 @pytest.fixture

@@ -21,8 +21,16 @@ class ScriptedUpstream(ThreadedServer):
         super().__init__()
 
     def routes(self) -> list[web.RouteDef]:
-        """Chat completions alone."""
-        return [web.post("/v1/chat/completions", self._chat)]
+        """Chat completions, and rerank by words in common."""
+        return [web.post("/v1/chat/completions", self._chat), web.post("/v1/rerank", self._rerank)]
+
+    async def _rerank(self, request: web.Request) -> web.Response:
+        """A document's score is the share of the query's words that it has."""
+        body = await request.json()
+        words = set(body["query"].lower().split())
+        scores = [len(words & set(text.lower().split())) / len(words) for text in body["documents"]]
+        rows = [{"index": index, "relevance_score": score} for index, score in enumerate(scores)]
+        return web.json_response({"results": rows})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

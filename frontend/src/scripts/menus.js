@@ -1,5 +1,7 @@
 // Menus (details elements) close on Escape and when something else is chosen; dialogs open by their button.
 export function startMenus() {
+  // On a phone the navigation is wider than the screen: the present page's tab is to be seen.
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;

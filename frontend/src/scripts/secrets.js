@@ -9,6 +9,13 @@ const timers = new WeakMap();
 
 const fetchValue = async (row) => (await post(row.dataset.revealUrl, { name: row.dataset.secret })).value;
 
+// The text around the secret, with the secret in it: `data-copy-secret` names the element of a whole block of code.
+function within(row, button, value) {
+  const block = document.getElementById(button.dataset.copySecret).cloneNode(true);
+  block.querySelector("[data-value]").textContent = value;
+  return block.textContent.trim();
+}
+
 function hide(row) {
   clearTimeout(timers.get(row));
   const value = row.querySelector("[data-value]");
@@ -44,8 +51,8 @@ export function startSecrets() {
     button.setAttribute("aria-busy", "true");
     try {
       if (button.matches("[data-copy-secret]")) {
-        await copyText(fetchValue(row));
-        markCopied(button, row.dataset.secret);
+        await copyText(fetchValue(row).then((value) => (button.dataset.copySecret ? within(row, button, value) : value)));
+        markCopied(button, button.dataset.what || row.dataset.secret);
       } else if (button.getAttribute("aria-pressed") === "true") {
         hide(row);
       } else {
