@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from provisioning import audit
+from provisioning import audit, rows
 from provisioning.heroku_http import TIMEOUT, error_id, retry_after, session
 from provisioning.models import Operation, PlatformAccess, Resource
 from provisioning.partner_secrets import partner_secrets
@@ -118,26 +118,33 @@ def open_access(resource: Resource, *, code: str | None, expires_at: datetime | 
         row.state, row.last_error = AccessState.WAITING, ""
         row.grant_expires_at = expires_at or timezone.now() + GRANT_LIFETIME
         row.set_sealed(grant_code=code)
-    row.save(force_insert=True)
+    rows.insert(row)
     if code:
         wake_grant(row.pk)
 
 
 def renew_grant(resource: Resource, *, code: str | None, expires_at: datetime | None) -> None:
     """Keep the newer grant of a repeated request while no token has been obtained yet."""
-    row = PlatformAccess.objects.filter(resource=resource).first()
+    row = rows.fetch(PlatformAccess, "resource_id = %s", [resource.pk])
     if row is None or not code or row.state not in (AccessState.WAITING, AccessState.LOST):
         return
     if row.get_sealed("grant_code") == code:
         return
     row.set_sealed(grant_code=code)
-    PlatformAccess.objects.filter(pk=row.pk, state__in=[AccessState.WAITING, AccessState.LOST]).update(
-        state=AccessState.WAITING,
-        grant_code=row.grant_code,
-        grant_expires_at=expires_at or timezone.now() + GRANT_LIFETIME,
-        attempt=0,
-        last_error="",
-        next_attempt_at=timezone.now(),
+    rows.execute(
+        """
+        UPDATE provisioning_platformaccess
+           SET state = %s, grant_code = %s, grant_expires_at = %s, attempt = 0, last_error = '', next_attempt_at = %s
+         WHERE id = %s AND state = ANY(%s)
+        """,
+        [
+            AccessState.WAITING,
+            row.grant_code,
+            expires_at or timezone.now() + GRANT_LIFETIME,
+            timezone.now(),
+            row.pk,
+            [AccessState.WAITING, AccessState.LOST],
+        ],
     )
     wake_grant(row.pk)
 

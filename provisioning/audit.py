@@ -4,6 +4,7 @@ from typing import Any
 
 from structlog.contextvars import get_contextvars
 
+from provisioning import rows
 from provisioning.models import AuditEvent, Operation, Resource
 
 HEROKU = "heroku"
@@ -24,11 +25,13 @@ def record(
     **detail: Any,
 ) -> None:
     """Write one event; `event` is a static dotted name, `detail` holds facts and never a secret."""
-    AuditEvent.objects.create(
-        event=event,
-        resource=resource,
-        operation=operation,
-        actor=actor,
-        detail=detail,
-        correlation_id=(operation.correlation_id if operation else "") or correlation_id(),
+    rows.insert(
+        AuditEvent(
+            event=event,
+            resource=resource,
+            operation=operation,
+            actor=actor,
+            detail=detail,
+            correlation_id=(operation.correlation_id if operation else "") or correlation_id(),
+        )
     )

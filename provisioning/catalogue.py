@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.utils import timezone
 
-from provisioning.models import Plan
+from provisioning import rows
+from provisioning.models import Plan, Resource
 from provisioning.services import AddonService, Refusal
 
 _SYNC_LOCK = 7_301_001
@@ -75,7 +76,7 @@ def sync_plans(services: Iterable[AddonService], *, dry_run: bool = False) -> Sy
 
 def find_plan(service: AddonService, slug: str) -> Plan:
     """The plan for sale that Heroku calls `slug`; Refusal with the plans there are when there is none."""
-    plan = Plan.objects.filter(service=service.slug, slug=slug).first()
+    plan = rows.fetch(Plan, "service = %s AND slug = %s", [service.slug, slug])
     if plan is None or plan.withdrawn_at:
         names = Plan.objects.filter(service=service.slug, withdrawn_at=None).values_list("slug", flat=True)
         shown = slug if len(slug) <= 60 else f"{slug[:60]}…"
@@ -84,6 +85,13 @@ def find_plan(service: AddonService, slug: str) -> Plan:
             f"'{shown}' {what} of {service.name}. Choose one of: {', '.join(names)}.", code="plan_unknown"
         )
     return plan
+
+
+def load_plan(resource: Resource) -> Plan | None:
+    """The resource's plan, read anew and kept on it; None for the tombstone of a uuid that was never seen."""
+    if resource.plan_id is not None:
+        resource.plan = rows.fetch(Plan, "id = %s", [resource.plan_id])
+    return resource.plan
 
 
 # Heroku's region names by the provider region that a provision request carries. Virginia and Dublin are Private Space

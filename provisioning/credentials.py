@@ -5,13 +5,14 @@ import hmac
 import secrets
 import zlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
-from provisioning import audit
+from provisioning import audit, rows
 from provisioning.models import Credential, Operation, Resource
 from provisioning.sealing import pepper_ring
 from provisioning.services import GeneratedSecret, Unrecoverable, service_of
@@ -75,7 +76,7 @@ def issue_credential(operation: Operation) -> Credential:
         else:
             # The lock keeps a deprovision from revoking everything just before this adds one.
             resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
-        existing = Credential.objects.filter(operation=operation).order_by().first()
+        existing = rows.fetch(Credential, "operation_id = %s", [operation.pk])
         if existing:
             return existing
         if resource.state not in LIVE_STATES:
@@ -99,14 +100,14 @@ def _store(operation: Operation, resource: Resource, generated: GeneratedSecret)
         pepper_version=version,
     )
     credential.set_sealed(secret=generated.secret)
-    credential.save(force_insert=True)
+    rows.insert(credential)
     audit.record("credential.issued", resource=resource, operation=operation, credential=generated.public_id)
     return credential
 
 
 def active_credential(resource: Resource) -> Credential | None:
     """The credential that the config vars show."""
-    return Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).first()
+    return rows.fetch(Credential, "resource_id = %s AND state = %s", [resource.pk, CredentialState.ACTIVE])
 
 
 def find_credential(presented: str, *, public_id: str) -> Credential | None:
@@ -139,16 +140,19 @@ def retire_replaced(resource: Resource, *, at: datetime | None = None) -> None:
 
 def revoke(resource: Resource, *, only_due: bool = False, operation: Operation | None = None) -> int:
     """Revoke the replaced credentials of `resource` (those whose time has come, with `only_due`); how many."""
-    chosen = Credential.objects.filter(resource=resource, state=CredentialState.RETIRING)
     if only_due:
-        chosen = chosen.filter(retires_at__lte=timezone.now())
-    return _revoke(chosen, resource=resource, operation=operation)
+        return _revoke(
+            "state = %s AND retires_at <= %s",
+            [CredentialState.RETIRING, timezone.now()],
+            resource=resource,
+            operation=operation,
+        )
+    return _revoke("state = %s", [CredentialState.RETIRING], resource=resource, operation=operation)
 
 
 def revoke_all(resource: Resource, *, operation: Operation | None = None) -> int:
     """Revoke every credential of `resource` at once and destroy the secrets."""
-    chosen = Credential.objects.filter(resource=resource).exclude(state=CredentialState.REVOKED)
-    return _revoke(chosen, resource=resource, operation=operation)
+    return _revoke("state <> %s", [CredentialState.REVOKED], resource=resource, operation=operation)
 
 
 def restore_replaced(operation: Operation) -> None:
@@ -166,14 +170,27 @@ def restore_replaced(operation: Operation) -> None:
         )
         if former is None or not mine.exists():
             return
-        _revoke(mine, resource=resource, operation=operation)
+        _revoke(
+            "operation_id = %s AND state = %s",
+            [operation.pk, CredentialState.ACTIVE],
+            resource=resource,
+            operation=operation,
+        )
         former.state, former.retires_at = CredentialState.ACTIVE, None
         former.save(update_fields=["state", "retires_at"])
 
 
-def _revoke(chosen: QuerySet[Credential], *, resource: Resource, operation: Operation | None) -> int:
-    names = list(chosen.values_list("public_id", flat=True))
+def _revoke(condition: str, values: list[Any], *, resource: Resource, operation: Operation | None) -> int:
+    """Revoke those of the resource's credentials for which `condition` holds: SQL with its `values`."""
+    revoked = rows.execute(
+        f"""
+        UPDATE provisioning_credential SET state = %s, revoked_at = %s, secret = NULL
+         WHERE resource_id = %s AND {condition}
+        RETURNING public_id
+        """,  # noqa: S608 - written in this module
+        [CredentialState.REVOKED, timezone.now(), resource.pk, *values],
+    )
+    names = [public_id for (public_id,) in revoked]
     if names:
-        chosen.update(state=CredentialState.REVOKED, revoked_at=timezone.now(), secret=None)
         audit.record("credential.revoked", resource=resource, operation=operation, credentials=names)
     return len(names)

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from provisioning import audit, credentials, steps
-from provisioning.models import Operation, PlanPeriod, PlatformAccess, Resource
+from provisioning import audit, credentials, rows, steps
+from provisioning.models import Operation, Resource
 from provisioning.services import Provisions, Step, service_of
 from provisioning.states import (
     RESOURCE_TRANSITIONS,
@@ -79,7 +79,7 @@ def move(resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM,
     if state == ResourceState.DEPROVISIONED:
         resource.deprovisioned_at = timezone.now()
         changed.append("deprovisioned_at")
-    resource.save(update_fields=changed)
+    rows.update(resource, *changed)
     audit.record(f"resource.{state}", resource=resource, actor=actor, former=former, **detail)
 
 
@@ -89,24 +89,28 @@ def close_plan_period(resource: Resource, *, void: bool = False) -> datetime:
     The end is now, but never before the period's start: another machine's clock may have set that.
     """
     now = timezone.now()
-    period = PlanPeriod.objects.filter(resource=resource, ends_at=None).first()
-    if period is None:
-        return now
-    period.ends_at = max(now, period.starts_at)
-    period.voided_at = period.ends_at if void else None
-    period.save(update_fields=["ends_at", "voided_at"])
-    return period.ends_at
+    closed = rows.execute(
+        """
+        UPDATE provisioning_planperiod
+           SET ends_at = greatest(%s, starts_at), voided_at = CASE WHEN %s THEN greatest(%s, starts_at) END
+         WHERE resource_id = %s AND ends_at IS NULL
+        RETURNING ends_at
+        """,
+        [now, void, now, resource.pk],
+    )
+    return closed[0][0] if closed else now
 
 
 def end_access(resource: Resource) -> None:
     """Destroy what we hold to call Heroku about this resource."""
-    PlatformAccess.objects.filter(resource=resource).update(
-        state=AccessState.ENDED,
-        grant_code=None,
-        access_token=None,
-        refresh_token=None,
-        lease_token=None,
-        lease_until=None,
+    rows.execute(
+        """
+        UPDATE provisioning_platformaccess
+           SET state = %s, grant_code = NULL, access_token = NULL, refresh_token = NULL,
+               lease_token = NULL, lease_until = NULL
+         WHERE resource_id = %s
+        """,
+        [AccessState.ENDED, resource.pk],
     )
 
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from provisioning import audit, lifecycle
+from provisioning import audit, lifecycle, rows
 from provisioning.masking import mask_text
 from provisioning.models import Operation, Plan, Resource
 from provisioning.services import Fault, Unrecoverable, Wait
@@ -43,14 +43,19 @@ def start_operation(
 
     An operation of this kind that is still active for the resource is returned instead of a second one.
     """
-    active = Operation.objects.filter(resource=resource, kind=kind, state__in=ACTIVE_OPERATION_STATES)
-    operation = active.order_by().first() or Operation.objects.create(
-        resource=resource,
-        kind=kind,
-        target_plan=target_plan,
-        parameters=parameters or {},
-        requested_by=requested_by,
-        correlation_id=audit.correlation_id() or uuid.uuid4().hex,
+    operation = rows.fetch(
+        Operation,
+        "resource_id = %s AND kind = %s AND state = ANY(%s)",
+        [resource.pk, kind, list(ACTIVE_OPERATION_STATES)],
+    ) or rows.insert(
+        Operation(
+            resource=resource,
+            kind=kind,
+            target_plan=target_plan,
+            parameters=parameters or {},
+            requested_by=requested_by,
+            correlation_id=audit.correlation_id() or uuid.uuid4().hex,
+        )
     )
     wake_operation(operation.pk)
     return operation
@@ -64,14 +69,16 @@ def run_in_request(
     Its steps stay in Postgres, so the row and all they make are committed together or not at all: it is
     written as ended.
     """
-    operation = Operation.objects.create(
-        resource=resource,
-        kind=kind,
-        state=OperationState.SUCCEEDED,
-        finished_at=timezone.now(),
-        target_plan=target_plan,
-        requested_by=requested_by,
-        correlation_id=audit.correlation_id(),
+    operation = rows.insert(
+        Operation(
+            resource=resource,
+            kind=kind,
+            state=OperationState.SUCCEEDED,
+            finished_at=timezone.now(),
+            target_plan=target_plan,
+            requested_by=requested_by,
+            correlation_id=audit.correlation_id(),
+        )
     )
     for step in lifecycle.steps_of(operation):
         step.run(operation)
@@ -83,17 +90,15 @@ def cancel_active(resource: Resource, *, kinds: tuple[OperationKind, ...], reaso
 
     A worker that is inside a step keeps its lease until the step returns; what follows on the resource waits for it.
     """
-    for operation in (
-        Operation.objects.select_for_update()
-        .filter(resource=resource, kind__in=kinds, state__in=ACTIVE_OPERATION_STATES)
-        .order_by("pk")
-    ):
-        operation.state, operation.finished_at, operation.last_error = (
-            OperationState.CANCELLED,
-            timezone.now(),
-            reason,
-        )
-        operation.save(update_fields=["state", "finished_at", "last_error"])
+    active = rows.fetch_all(
+        Operation,
+        "resource_id = %s AND kind = ANY(%s) AND state = ANY(%s) ORDER BY id FOR UPDATE",
+        [resource.pk, list(kinds), list(ACTIVE_OPERATION_STATES)],
+    )
+    for operation in active:
+        operation.state, operation.finished_at = OperationState.CANCELLED, timezone.now()
+        operation.last_error = reason
+        rows.update(operation, "state", "finished_at", "last_error")
         audit.record("operation.cancelled", resource=resource, operation=operation, reason=reason)
 
 

@@ -12,8 +12,8 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from provisioning import access, audit, credentials, lifecycle, operations
-from provisioning.catalogue import find_plan, find_region
+from provisioning import access, audit, credentials, lifecycle, operations, rows
+from provisioning.catalogue import find_plan, find_region, load_plan
 from provisioning.models import Plan, PlanPeriod, Resource
 from provisioning.services import AddonService, Provisions, Refusal
 from provisioning.states import (
@@ -82,7 +82,8 @@ def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
 
 
 def _number_of(uuid: uuids.UUID) -> int | None:
-    return Resource.objects.filter(uuid=uuid).order_by().values_list("pk", flat=True).first()
+    found = rows.execute("SELECT id FROM provisioning_resource WHERE uuid = %s", [uuid])
+    return int(found[0][0]) if found else None
 
 
 def _create(
@@ -101,9 +102,9 @@ def _create(
     if service.provisions is Provisions.IN_REQUEST:
         # Committed together with everything its steps make, so nobody ever sees it half-made.
         resource.state, resource.provisioned_at = ResourceState.PROVISIONED, timezone.now()
-    resource.save(force_insert=True)
-    PlanPeriod.objects.create(
-        resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now()
+    rows.insert(resource)
+    rows.insert(
+        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now())
     )
     access.open_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     audit.record(
@@ -121,7 +122,7 @@ def _create(
 def _repeat(service: AddonService, number: int, wanted: ProvisionRequest) -> Outcome:
     with transaction.atomic():
         # Under lock: a removal or a rotation at the same instant is seen whole or not at all.
-        resource = Resource.objects.select_for_update().get(pk=number)
+        [resource] = rows.fetch_all(Resource, "id = %s FOR UPDATE", [number])
         return _repeat_locked(service, resource, wanted)
 
 
@@ -140,6 +141,7 @@ def _repeat_locked(service: AddonService, resource: Resource, wanted: ProvisionR
     access.renew_grant(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     if resource.state == ResourceState.PROVISIONING:
         return Outcome(ready=False, message=service.provisioning_message)
+    load_plan(resource)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
 
 
@@ -157,7 +159,7 @@ def change_plan(
             raise Gone
         if resource.state == ResourceState.FAILED:
             raise Refusal("This resource failed to provision. Remove it and add it again.", code="failed")
-        former = resource.plan
+        former = load_plan(resource)
         if former is None:
             raise Gone
         if former.slug == plan_slug:
@@ -187,9 +189,9 @@ def change_plan(
 def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: str) -> Outcome:
     former = resource.plan
     now = lifecycle.close_plan_period(resource)
-    PlanPeriod.objects.create(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now)
+    rows.insert(PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now))
     resource.plan = plan
-    resource.save(update_fields=["plan"])
+    rows.update(resource, "plan")
     audit.record(
         "plan_change.accepted",
         resource=resource,
@@ -269,7 +271,7 @@ def _deprovision_known(service: AddonService, uuid: uuids.UUID, *, actor: str) -
 
 def _locked(service: AddonService, uuid: uuids.UUID) -> Resource:
     # The plan is read after the lock: joined to it, a plan that another call has just changed would come back as none.
-    resource = Resource.objects.select_for_update().filter(uuid=uuid).first()
+    resource = rows.fetch(Resource, "uuid = %s FOR UPDATE", [uuid])
     if resource is None or resource.service != service.slug:
         raise Unknown
     return resource
