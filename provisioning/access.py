@@ -107,19 +107,25 @@ def refreshed_token(resource: Resource, *, stale: str) -> str:
     return str(answer["access_token"])
 
 
-def open_access(resource: Resource, *, code: str | None, expires_at: datetime | None) -> None:
-    """Keep the grant that came with a new resource, to be exchanged as soon as the resource is committed.
+def new_access(resource: Resource, *, code: str | None, expires_at: datetime | None) -> PlatformAccess:
+    """The row, yet to be written, of the grant that came with a new resource; once written, wake its exchange.
 
     `expires_at` is Heroku's time; without one the five minutes of its documents count from now. Without a code the
     access is lost until a repeat brings one.
     """
-    row = PlatformAccess(resource=resource, state=AccessState.LOST, last_error="the request had no grant")
-    if code:
-        row.state, row.last_error = AccessState.WAITING, ""
-        row.grant_expires_at = expires_at or timezone.now() + GRANT_LIFETIME
-        row.set_sealed(grant_code=code)
-    rows.insert(row)
-    if code:
+    if not code:
+        return PlatformAccess(
+            resource=resource, state=AccessState.LOST, last_error="the request had no grant"
+        )
+    row = PlatformAccess(resource=resource, state=AccessState.WAITING)
+    row.grant_expires_at = expires_at or timezone.now() + GRANT_LIFETIME
+    row.set_sealed(grant_code=code)
+    return row
+
+
+def wake_exchange(row: PlatformAccess) -> None:
+    """On commit, wake a worker for a grant that waits for its exchange."""
+    if row.state == AccessState.WAITING:
         wake_grant(row.pk)
 
 

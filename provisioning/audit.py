@@ -16,22 +16,32 @@ def correlation_id() -> str:
     return str(get_contextvars().get("correlation_id", ""))
 
 
+def event(
+    name: str,
+    *,
+    resource: Resource | None = None,
+    operation: Operation | None = None,
+    actor: str = SYSTEM,
+    **detail: Any,
+) -> AuditEvent:
+    """One event, yet to be written; `name` is a static dotted name, `detail` holds facts and never a secret."""
+    return AuditEvent(
+        event=name,
+        resource=resource,
+        operation=operation,
+        actor=actor,
+        detail=detail,
+        correlation_id=(operation.correlation_id if operation else "") or correlation_id(),
+    )
+
+
 def record(
-    event: str,
+    name: str,
     *,
     resource: Resource | None = None,
     operation: Operation | None = None,
     actor: str = SYSTEM,
     **detail: Any,
 ) -> None:
-    """Write one event; `event` is a static dotted name, `detail` holds facts and never a secret."""
-    rows.insert(
-        AuditEvent(
-            event=event,
-            resource=resource,
-            operation=operation,
-            actor=actor,
-            detail=detail,
-            correlation_id=(operation.correlation_id if operation else "") or correlation_id(),
-        )
-    )
+    """Write one `event`."""
+    rows.insert(event(name, resource=resource, operation=operation, actor=actor, **detail))

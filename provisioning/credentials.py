@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from provisioning import audit, rows
-from provisioning.models import Credential, Operation, Resource
+from provisioning.models import AuditEvent, Credential, Operation, Resource
 from provisioning.sealing import pepper_ring
 from provisioning.services import GeneratedSecret, Unrecoverable, service_of
 from provisioning.states import LIVE_STATES, CredentialState, OperationKind
@@ -100,8 +100,12 @@ def _store(operation: Operation, resource: Resource, generated: GeneratedSecret)
         pepper_version=version,
     )
     credential.set_sealed(secret=generated.secret)
-    rows.insert(credential)
-    audit.record("credential.issued", resource=resource, operation=operation, credential=generated.public_id)
+    rows.insert_all(
+        credential,
+        audit.event(
+            "credential.issued", resource=resource, operation=operation, credential=generated.public_id
+        ),
+    )
     return credential
 
 
@@ -140,18 +144,19 @@ def retire_replaced(resource: Resource, *, at: datetime | None = None) -> None:
 
 def revoke(resource: Resource, *, only_due: bool = False, operation: Operation | None = None) -> int:
     """Revoke the replaced credentials of `resource` (those whose time has come, with `only_due`); how many."""
+    condition, values = "state = %s", list[Any]([CredentialState.RETIRING])
     if only_due:
-        return _revoke(
-            "state = %s AND retires_at <= %s",
-            [CredentialState.RETIRING, timezone.now()],
-            resource=resource,
-            operation=operation,
-        )
-    return _revoke("state = %s", [CredentialState.RETIRING], resource=resource, operation=operation)
+        condition, values = f"{condition} AND retires_at <= %s", [*values, timezone.now()]
+    return _tell(_revoke(condition, values, resource=resource, operation=operation))
 
 
 def revoke_all(resource: Resource, *, operation: Operation | None = None) -> int:
-    """Revoke every credential of `resource` at once and destroy the secrets."""
+    """Revoke every credential of `resource` at once and destroy the secrets; how many."""
+    return _tell(revoke_all_untold(resource, operation=operation))
+
+
+def revoke_all_untold(resource: Resource, *, operation: Operation | None = None) -> list[AuditEvent]:
+    """`revoke_all` for a caller who writes the events himself."""
     return _revoke("state <> %s", [CredentialState.REVOKED], resource=resource, operation=operation)
 
 
@@ -170,18 +175,25 @@ def restore_replaced(operation: Operation) -> None:
         )
         if former is None or not mine.exists():
             return
-        _revoke(
-            "operation_id = %s AND state = %s",
-            [operation.pk, CredentialState.ACTIVE],
-            resource=resource,
-            operation=operation,
+        _tell(
+            _revoke(
+                "operation_id = %s AND state = %s",
+                [operation.pk, CredentialState.ACTIVE],
+                resource=resource,
+                operation=operation,
+            )
         )
         former.state, former.retires_at = CredentialState.ACTIVE, None
         former.save(update_fields=["state", "retires_at"])
 
 
-def _revoke(condition: str, values: list[Any], *, resource: Resource, operation: Operation | None) -> int:
-    """Revoke those of the resource's credentials for which `condition` holds: SQL with its `values`."""
+def _revoke(
+    condition: str, values: list[Any], *, resource: Resource, operation: Operation | None
+) -> list[AuditEvent]:
+    """Revoke those of the resource's credentials for which `condition` holds: SQL with its `values`.
+
+    Returns the event that tells of them, if there were any, yet to be written.
+    """
     revoked = rows.execute(
         f"""
         UPDATE provisioning_credential SET state = %s, revoked_at = %s, secret = NULL
@@ -190,7 +202,13 @@ def _revoke(condition: str, values: list[Any], *, resource: Resource, operation:
         """,  # noqa: S608 - written in this module
         [CredentialState.REVOKED, timezone.now(), resource.pk, *values],
     )
+    if not revoked:
+        return []
     names = [public_id for (public_id,) in revoked]
-    if names:
-        audit.record("credential.revoked", resource=resource, operation=operation, credentials=names)
-    return len(names)
+    return [audit.event("credential.revoked", resource=resource, operation=operation, credentials=names)]
+
+
+def _tell(events: list[AuditEvent]) -> int:
+    for event in events:
+        rows.insert(event)
+    return sum(len(event.detail["credentials"]) for event in events)

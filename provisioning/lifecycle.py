@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from provisioning import audit, credentials, rows, steps
-from provisioning.models import Operation, Resource
+from provisioning.models import AuditEvent, Operation, Resource
 from provisioning.services import Provisions, Step, service_of
 from provisioning.states import (
     RESOURCE_TRANSITIONS,
@@ -66,6 +66,13 @@ def may_fail(operation: Operation) -> bool:
 
 def move(resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM, **detail: Any) -> None:
     """Take the resource to `state` and tell the audit. The caller holds the resource's lock."""
+    rows.insert(move_untold(resource, state, actor=actor, **detail))
+
+
+def move_untold(
+    resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM, **detail: Any
+) -> AuditEvent:
+    """`move` for a caller who writes the event himself."""
     if state not in RESOURCE_TRANSITIONS[resource.state]:
         raise ForbiddenTransition(f"{resource.state} → {state}")
     former, resource.state = resource.state, state
@@ -80,7 +87,7 @@ def move(resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM,
         resource.deprovisioned_at = timezone.now()
         changed.append("deprovisioned_at")
     rows.update(resource, *changed)
-    audit.record(f"resource.{state}", resource=resource, actor=actor, former=former, **detail)
+    return audit.event(f"resource.{state}", resource=resource, actor=actor, former=former, **detail)
 
 
 def close_plan_period(resource: Resource, *, void: bool = False) -> datetime:

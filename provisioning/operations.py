@@ -31,15 +31,36 @@ SHORT_WAIT_SECONDS = 10.0
 """Waits up to this long get a timed wake-up; longer ones are the sweeper's."""
 
 
-def start_operation(
+def new_operation(
     resource: Resource,
     kind: OperationKind,
     *,
     requested_by: str,
     target_plan: Plan | None = None,
     parameters: dict[str, Any] | None = None,
+    ended: bool = False,
 ) -> Operation:
-    """Write the row and, on commit, wake a worker. The caller holds the resource's lock, or has just made it.
+    """The row of an operation, yet to be written; one that `ended` is for `run_in_request`."""
+    return Operation(
+        resource=resource,
+        kind=kind,
+        state=OperationState.SUCCEEDED if ended else OperationState.PENDING,
+        finished_at=timezone.now() if ended else None,
+        target_plan=target_plan,
+        parameters=parameters or {},
+        requested_by=requested_by,
+        correlation_id=audit.correlation_id() or uuid.uuid4().hex,
+    )
+
+
+def start_operation(
+    resource: Resource,
+    kind: OperationKind,
+    *,
+    requested_by: str,
+    parameters: dict[str, Any] | None = None,
+) -> Operation:
+    """Write the row and, on commit, wake a worker. The caller holds the resource's lock.
 
     An operation of this kind that is still active for the resource is returned instead of a second one.
     """
@@ -47,59 +68,39 @@ def start_operation(
         Operation,
         "resource_id = %s AND kind = %s AND state = ANY(%s)",
         [resource.pk, kind, list(ACTIVE_OPERATION_STATES)],
-    ) or rows.insert(
-        Operation(
-            resource=resource,
-            kind=kind,
-            target_plan=target_plan,
-            parameters=parameters or {},
-            requested_by=requested_by,
-            correlation_id=audit.correlation_id() or uuid.uuid4().hex,
-        )
-    )
+    ) or rows.insert(new_operation(resource, kind, requested_by=requested_by, parameters=parameters))
     wake_operation(operation.pk)
     return operation
 
 
-def run_in_request(
-    resource: Resource, kind: OperationKind, *, requested_by: str, target_plan: Plan | None = None
-) -> Operation:
+def run_in_request(operation: Operation) -> None:
     """Run a whole operation inside the caller's transaction, for services that provision in the request.
 
     Its steps stay in Postgres, so the row and all they make are committed together or not at all: it is
     written as ended.
     """
-    operation = rows.insert(
-        Operation(
-            resource=resource,
-            kind=kind,
-            state=OperationState.SUCCEEDED,
-            finished_at=timezone.now(),
-            target_plan=target_plan,
-            requested_by=requested_by,
-            correlation_id=audit.correlation_id(),
-        )
-    )
     for step in lifecycle.steps_of(operation):
         step.run(operation)
-    return operation
 
 
-def cancel_active(resource: Resource, *, kinds: tuple[OperationKind, ...], reason: str) -> None:
-    """Cancel the active operations of these kinds. The caller holds the resource's lock.
+def active_operations(resource: Resource) -> list[Operation]:
+    """The resource's operations that have not ended, oldest first, locked. The caller holds the resource's lock."""
+    return rows.fetch_all(
+        Operation,
+        "resource_id = %s AND state = ANY(%s) ORDER BY id FOR UPDATE",
+        [resource.pk, list(ACTIVE_OPERATION_STATES)],
+    )
+
+
+def cancel(operation: Operation, *, reason: str) -> None:
+    """End an active operation that the caller has locked, after its resource.
 
     A worker that is inside a step keeps its lease until the step returns; what follows on the resource waits for it.
     """
-    active = rows.fetch_all(
-        Operation,
-        "resource_id = %s AND kind = ANY(%s) AND state = ANY(%s) ORDER BY id FOR UPDATE",
-        [resource.pk, list(kinds), list(ACTIVE_OPERATION_STATES)],
-    )
-    for operation in active:
-        operation.state, operation.finished_at = OperationState.CANCELLED, timezone.now()
-        operation.last_error = reason
-        rows.update(operation, "state", "finished_at", "last_error")
-        audit.record("operation.cancelled", resource=resource, operation=operation, reason=reason)
+    operation.state, operation.finished_at = OperationState.CANCELLED, timezone.now()
+    operation.last_error = reason
+    rows.update(operation, "state", "finished_at", "last_error")
+    audit.record("operation.cancelled", resource=operation.resource, operation=operation, reason=reason)
 
 
 def claim(operation_id: int) -> Operation | None:

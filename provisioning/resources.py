@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from provisioning import access, audit, credentials, lifecycle, operations, rows
 from provisioning.catalogue import find_plan, find_region, load_plan
-from provisioning.models import Plan, PlanPeriod, Resource
+from provisioning.models import Operation, Plan, PlanPeriod, Resource
 from provisioning.services import AddonService, Provisions, Refusal
 from provisioning.states import (
     ACTIVE_OPERATION_STATES,
@@ -22,6 +22,7 @@ from provisioning.states import (
     OperationKind,
     ResourceState,
 )
+from provisioning.wakeups import wake_operation
 
 log = structlog.get_logger(__name__)
 
@@ -103,20 +104,29 @@ def _create(
         # Committed together with everything its steps make, so nobody ever sees it half-made.
         resource.state, resource.provisioned_at = ResourceState.PROVISIONED, timezone.now()
     rows.insert(resource)
-    rows.insert(
-        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now())
+    grant = access.new_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
+    operation = _new_operation(service, resource, OperationKind.PROVISION, plan=plan, actor=audit.HEROKU)
+    rows.insert_all(
+        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now()),
+        grant,
+        operation,
+        audit.event(
+            f"resource.{resource.state}", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
+        ),
     )
-    access.open_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
-    audit.record(
-        f"resource.{resource.state}", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
-    )
+    access.wake_exchange(grant)
     if service.provisions is Provisions.AFTERWARDS:
-        operations.start_operation(
-            resource, OperationKind.PROVISION, requested_by=audit.HEROKU, target_plan=plan
-        )
+        wake_operation(operation.pk)
         return Outcome(ready=False, message=service.provisioning_message)
-    operations.run_in_request(resource, OperationKind.PROVISION, requested_by=audit.HEROKU, target_plan=plan)
+    operations.run_in_request(operation)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
+
+
+def _new_operation(
+    service: AddonService, resource: Resource, kind: OperationKind, *, plan: Plan, actor: str
+) -> Operation:
+    ended = service.provisions is Provisions.IN_REQUEST
+    return operations.new_operation(resource, kind, requested_by=actor, target_plan=plan, ended=ended)
 
 
 def _repeat(service: AddonService, number: int, wanted: ProvisionRequest) -> Outcome:
@@ -189,22 +199,26 @@ def change_plan(
 def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: str) -> Outcome:
     former = resource.plan
     now = lifecycle.close_plan_period(resource)
-    rows.insert(PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now))
     resource.plan = plan
     rows.update(resource, "plan")
-    audit.record(
-        "plan_change.accepted",
-        resource=resource,
-        actor=actor,
-        former=former.slug if former else None,
-        plan=plan.slug,
+    operation = _new_operation(service, resource, OperationKind.PLAN_CHANGE, plan=plan, actor=actor)
+    rows.insert_all(
+        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now),
+        operation,
+        audit.event(
+            "plan_change.accepted",
+            resource=resource,
+            actor=actor,
+            former=former.slug if former else None,
+            plan=plan.slug,
+        ),
     )
     message = f"{service.name} moved from {former.name if former else '?'} to {plan.name}."
-    if service.provisions is Provisions.IN_REQUEST:
-        operations.run_in_request(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
-        return Outcome(ready=True, message=message, config=service.config_vars(resource))
-    operations.start_operation(resource, OperationKind.PLAN_CHANGE, requested_by=actor, target_plan=plan)
-    return Outcome(ready=False, message=f"{message} The new limits apply within a minute.")
+    if service.provisions is Provisions.AFTERWARDS:
+        wake_operation(operation.pk)
+        return Outcome(ready=False, message=f"{message} The new limits apply within a minute.")
+    operations.run_in_request(operation)
+    return Outcome(ready=True, message=message, config=service.config_vars(resource))
 
 
 def _is_changing(service: AddonService, resource: Resource) -> bool:
@@ -249,24 +263,23 @@ def _deprovision_known(service: AddonService, uuid: uuids.UUID, *, actor: str) -
     if resource.state in GONE_STATES:
         raise Gone
     unfinished = resource.state == ResourceState.PROVISIONING
-    operations.cancel_active(
-        resource,
-        kinds=(
-            OperationKind.PROVISION,
-            OperationKind.PLAN_CHANGE,
-            OperationKind.ROTATION,
-            OperationKind.REVOCATION,
-            OperationKind.CONFIG_PUSH,
-        ),
-        reason="the resource is deprovisioned",
-    )
+    # After a failed provision the clean-up is under way, which with the access ended tells Heroku nothing any more.
+    under_way = None
+    for operation in operations.active_operations(resource):
+        if operation.kind == OperationKind.DEPROVISION:
+            under_way = operation
+        else:
+            operations.cancel(operation, reason="the resource is deprovisioned")
     lifecycle.close_plan_period(resource, void=unfinished)
     lifecycle.end_access(resource)
-    credentials.revoke_all(resource)
-    lifecycle.move(resource, ResourceState.DEPROVISIONING, actor=actor)
-    # After a failed provision this finds the clean-up that is under way, which with the access ended tells Heroku
-    # nothing any more.
-    operations.start_operation(resource, OperationKind.DEPROVISION, requested_by=actor)
+    events = credentials.revoke_all_untold(resource)
+    events.append(lifecycle.move_untold(resource, ResourceState.DEPROVISIONING, actor=actor))
+    if under_way:
+        rows.insert_all(*events)
+    else:
+        under_way = operations.new_operation(resource, OperationKind.DEPROVISION, requested_by=actor)
+        rows.insert_all(*events, under_way)
+    wake_operation(under_way.pk)
 
 
 def _locked(service: AddonService, uuid: uuids.UUID) -> Resource:

@@ -6,10 +6,10 @@ behaves as its counterpart of the ORM does, without signals, relations and defau
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
 
 Row = TypeVar("Row", bound=models.Model)
@@ -30,13 +30,17 @@ def _reading(model: type[models.Model]) -> _Reading:
     converters: list[tuple[int, Callable[[Any], Any]]] = []
     for position, field in enumerate(fields):
         column = field.cached_col
-        for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection)):
-            converters.append((position, lambda value, to=convert, of=column: to(value, of, connection)))
+        found = (*connection.ops.get_db_converters(column), *column.get_db_converters(connection))
+        converters += [(position, partial(_convert, convert, column)) for convert in found]
     return _Reading(
         ", ".join(f'"{model._meta.db_table}"."{field.column}"' for field in fields),
         [field.attname for field in fields],
         converters,
     )
+
+
+def _convert(convert: Callable[..., Any], column: Any, value: Any) -> Any:
+    return convert(value, column, connection)
 
 
 def fetch_all(model: type[Row], condition: str, values: Sequence[Any]) -> list[Row]:
@@ -65,53 +69,79 @@ def fetch(model: type[Row], condition: str, values: Sequence[Any]) -> Row | None
 
 @dataclass(frozen=True)
 class _Writing:
-    """How a model's new rows are written: the statement, what goes in, and what the database gives back."""
+    """A statement that writes new rows: for each of them the fields whose values go in, and those that come back."""
 
     statement: str
-    fields: list["models.Field[Any, Any]"]
-    returned: list[str]
+    given: list[list["models.Field[Any, Any]"]]
+    returned: list[list[str]]
 
 
 @cache
-def _writing(model: type[models.Model], left_to_database: frozenset[str]) -> _Writing:
-    fields = [field for field in model._meta.concrete_fields if field.attname not in left_to_database]
-    returned = [field for field in model._meta.concrete_fields if field.attname in left_to_database]
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    statement = (
-        f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"  # noqa: S608
+def _writing(shape: tuple[tuple[type[models.Model], frozenset[str]], ...]) -> _Writing:
+    """The statement for rows of these models, whose named columns are left to the database."""
+    parts, given, returned, results = [], [], [], []
+    for number, (model, left) in enumerate(shape):
+        into = [field for field in model._meta.concrete_fields if field.attname not in left]
+        back = [field for field in model._meta.concrete_fields if field.attname in left]
+        columns = ", ".join(f'"{field.column}"' for field in into)
+        answer = ", ".join(f'"{field.column}"' for field in back) or "1"
+        parts.append(
+            f"row{number} AS (INSERT INTO {model._meta.db_table} ({columns}) "  # noqa: S608
+            f"VALUES ({', '.join(['%s'] * len(into))}) RETURNING {answer})"
+        )
+        results += [f'row{number}."{field.column}"' for field in back]
+        given.append(into)
+        returned.append([field.attname for field in back])
+    names = ", ".join(f"row{number}" for number in range(len(shape)))
+    statement = f"WITH {', '.join(parts)} SELECT {', '.join(results) or '1'} FROM {names}"  # noqa: S608
+    return _Writing(statement, given, returned)
+
+
+def insert_all(*rows: models.Model) -> None:
+    """Write new rows, none of which refers to another of them, by one statement.
+
+    As `save(force_insert=True)` of each: keys and the database's defaults are read back, IntegrityError is raised.
+    """
+    shape = tuple(
+        (
+            type(row),
+            frozenset(
+                field.attname
+                for field in row._meta.concrete_fields
+                if isinstance(value := row.__dict__[field.attname], DatabaseDefault)
+                or (value is None and field.primary_key)
+            ),
+        )
+        for row in rows
     )
-    if returned:
-        statement += " RETURNING " + ", ".join(f'"{field.column}"' for field in returned)
-    return _Writing(statement, fields, [field.attname for field in returned])
+    writing = _writing(shape)
+    database = connections[DEFAULT_DB_ALIAS]  # itself, not what stands for it: asked for each value
+    values = [
+        field.get_db_prep_save(row.__dict__[field.attname], database)
+        for row, fields in zip(rows, writing.given, strict=True)
+        for field in fields
+    ]
+    with database.cursor() as cursor:
+        cursor.execute(writing.statement, values)
+        answers = iter(cursor.fetchone())
+    for row, names in zip(rows, writing.returned, strict=True):
+        for name in names:
+            setattr(row, name, next(answers))
+        row._state.adding, row._state.db = False, database.alias
 
 
 def insert(row: Row) -> Row:
-    """Write a new row, as `save(force_insert=True)`: its key and the database's defaults are read back into it.
-
-    Raises IntegrityError as that does.
-    """
-    given = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
-    key = row._meta.pk
-    left = frozenset(
-        name
-        for name, value in given.items()
-        if isinstance(value, DatabaseDefault) or (value is None and key is not None and name == key.attname)
-    )
-    writing = _writing(type(row), left)
-    with connection.cursor() as cursor:
-        values = [field.get_db_prep_save(given[field.attname], connection) for field in writing.fields]
-        cursor.execute(writing.statement, values)
-        if writing.returned:
-            for name, value in zip(writing.returned, cursor.fetchone(), strict=True):
-                setattr(row, name, value)
-    row._state.adding, row._state.db = False, connection.alias
+    """`insert_all` of one row, which is returned."""
+    insert_all(row)
     return row
 
 
 @cache
-def _changing(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, list["models.Field[Any, Any]"]]:
-    fields = [model._meta.get_field(name) for name in names]
-    key = model._meta.pk
+def _changing(
+    model: type[models.Model], names: tuple[str, ...]
+) -> tuple[str, list["models.Field[Any, Any]"]]:
+    by_name = {field.name: field for field in model._meta.concrete_fields}
+    fields, key = [by_name[name] for name in names], model._meta.pk
     assignments = ", ".join(f'"{field.column}" = %s' for field in fields)
     return f'UPDATE {model._meta.db_table} SET {assignments} WHERE "{key.column}" = %s', [*fields, key]  # noqa: S608
 

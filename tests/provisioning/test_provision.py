@@ -73,7 +73,7 @@ def test_the_grant_is_kept_sealed_and_its_exchange_is_woken_on_commit(
     with django_capture_on_commit_callbacks(execute=True):
         resource = partner.provisioned(oauth_grant={"code": "5b0f9f64-made-up"})
     assert resource.access.get_sealed("grant_code") == "5b0f9f64-made-up"
-    assert woken.rows("provisioning.exchange_grant") == [resource.access.pk]
+    assert woken.rows("provisioning.exchange_grants") == [resource.access.pk]
     assert [queue for name, _, queue, _ in woken.sent if "grant" in name] == ["grants"]
 
 
@@ -83,7 +83,7 @@ def test_only_an_operation_that_has_work_left_is_woken(
     with django_capture_on_commit_callbacks(execute=True):
         inference.provisioned()
         resource = kafka.provisioned()
-    assert woken.rows("provisioning.run_operation") == [resource.operations.get().pk]
+    assert woken.rows("provisioning.run_operations") == [resource.operations.get().pk]
 
 
 def test_heroku_s_request_is_kept_without_its_secrets(inference: Partner) -> None:
