@@ -21,9 +21,9 @@ _QUIET_SECONDS = 2.0
 _PENDING_MOST = 10_000
 _GATHER_SECONDS = 0.02
 _GATHER_MOST = 100
-_ROWS_A_MESSAGE = 5
-"""Sending costs as much as a request's statements: what comes at the same time shares a message. Few do, for a worker
-takes them one after the other.
+_ROWS_A_MESSAGE = {"grants": 5}
+"""How many rows share a message; one where nothing is said. Sending costs as much as a request's statements do, but a
+worker takes the rows of a message one after the other, and when one of them kills it, all are begun anew.
 """
 
 
@@ -60,8 +60,9 @@ class _Sender:
             for task, row, queue_name, countdown in gathered:
                 rows.setdefault((task, queue_name, countdown), []).append(row)
             for (task, queue_name, countdown), numbers in rows.items():
-                for start in range(0, len(numbers), _ROWS_A_MESSAGE):
-                    self._send_one(task, numbers[start : start + _ROWS_A_MESSAGE], queue_name, countdown)
+                most = _ROWS_A_MESSAGE.get(queue_name, 1)
+                for start in range(0, len(numbers), most):
+                    self._send_one(task, numbers[start : start + most], queue_name, countdown)
             for _ in gathered:
                 self._pending.task_done()
 
@@ -83,7 +84,7 @@ _sender = _Sender()
 def wake_operation(operation_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker for this operation (in `countdown` seconds, a few at most)."""
     transaction.on_commit(
-        partial(_sender.send, "provisioning.run_operations", operation_id, "operations", countdown)
+        partial(_sender.send, "provisioning.run_operation", operation_id, "operations", countdown)
     )
 
 

@@ -203,6 +203,6 @@ def test_wake_ups_that_cannot_be_sent_are_dropped_and_never_pile_up(monkeypatch:
     ended = threading.Event()
     monkeypatch.setattr(sender, "_run", ended.wait)
     for row in range(wakeups._PENDING_MOST + 100):
-        sender.send("provisioning.run_operations", row, "operations", None)
+        sender.send("provisioning.run_operation", row, "operations", None)
     assert sender._pending.qsize() == wakeups._PENDING_MOST
     ended.set()

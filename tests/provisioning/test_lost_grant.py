@@ -53,7 +53,7 @@ def test_it_waits_and_goes_on_with_the_grant_of_a_repeated_request(
     assert row.state == AccessState.WAITING
     with django_capture_on_commit_callbacks(execute=True):
         access.exchange_grant(row.pk)
-    assert operation.pk in woken.rows("provisioning.run_operations")
+    assert operation.pk in woken.rows("provisioning.run_operation")
 
     operations.run(operation.pk)
     resource.refresh_from_db()

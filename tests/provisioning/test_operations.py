@@ -221,7 +221,7 @@ def test_short_waits_are_woken_by_time_and_long_ones_left_to_the_sweeper(
     operation = start(resource)
     with django_capture_on_commit_callbacks(execute=True):
         operations.run(operation.pk)
-    assert woken.sent == [("provisioning.run_operations", operation.pk, "operations", 2)]
+    assert woken.sent == [("provisioning.run_operation", operation.pk, "operations", 2)]
     with django_capture_on_commit_callbacks(execute=True):
         run_now(operation)
     assert len(woken.sent) == 1
@@ -326,7 +326,7 @@ def test_the_end_of_one_operation_wakes_the_next_of_the_resource(
     second = start(resource, OperationKind.CONFIG_PUSH)
     with django_capture_on_commit_callbacks(execute=True):
         operations.run(first.pk)
-    assert woken.rows("provisioning.run_operations") == [second.pk]
+    assert woken.rows("provisioning.run_operation") == [second.pk]
 
 
 def test_operations_of_other_resources_do_not_wait(resource: Resource, script: Script) -> None:
@@ -410,7 +410,7 @@ def test_a_second_operation_of_the_same_kind_is_the_first_one(
         second = start(resource, parameters={"x": 1})
     assert first.pk == second.pk
     assert second.parameters == {}
-    assert woken.rows("provisioning.run_operations") == [first.pk, first.pk]
+    assert woken.rows("provisioning.run_operation") == [first.pk, first.pk]
 
 
 def test_a_failed_provision_leaves_a_failed_resource_and_a_clean_up_that_tells_heroku(

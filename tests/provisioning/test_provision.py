@@ -83,7 +83,7 @@ def test_only_an_operation_that_has_work_left_is_woken(
     with django_capture_on_commit_callbacks(execute=True):
         inference.provisioned()
         resource = kafka.provisioned()
-    assert woken.rows("provisioning.run_operations") == [resource.operations.get().pk]
+    assert woken.rows("provisioning.run_operation") == [resource.operations.get().pk]
 
 
 def test_heroku_s_request_is_kept_without_its_secrets(inference: Partner) -> None:

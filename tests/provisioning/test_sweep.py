@@ -50,7 +50,7 @@ def test_an_operation_whose_wake_up_was_lost_is_found(
 ) -> None:
     ids = make_operations(3)
     assert swept().operations == 3
-    assert sorted(woken.rows("provisioning.run_operations")) == ids
+    assert sorted(woken.rows("provisioning.run_operation")) == ids
 
 
 def test_a_row_that_was_woken_is_left_alone_for_twenty_seconds(
@@ -63,7 +63,7 @@ def test_a_row_that_was_woken_is_left_alone_for_twenty_seconds(
     assert swept().operations == 0
     Operation.objects.filter(pk=operation).update(woken_at=timezone.now() - timedelta(seconds=25))
     assert swept().operations == 1
-    assert woken.rows("provisioning.run_operations") == [operation]
+    assert woken.rows("provisioning.run_operation") == [operation]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_sweepers_at_once_take_different_rows(plans: None, woken: RecordedWakeup
     woken.sent.clear()
     results = at_once([sweep.sweep] * 6)
     assert sum(result.operations for result in results) == 60
-    assert sorted(woken.rows("provisioning.run_operations")) == ids
+    assert sorted(woken.rows("provisioning.run_operation")) == ids
 
 
 @pytest.mark.django_db(transaction=True)
