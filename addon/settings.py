@@ -144,6 +144,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15, "queue": "usage"},
     },
+    "inference-settle-interrupted": {
+        "task": "inference.settle_interrupted",
+        "schedule": 15.0,
+        "options": {"expires": 15, "queue": "usage"},
+    },
     "inference-usage-upkeep": {
         "task": "inference.keep_up_usage",
         "schedule": crontab(hour=3, minute=20),

@@ -14,6 +14,7 @@ class Outcome(models.TextChoices):
     COMPLETE = "complete", "Complete"
     HUNG_UP = "hung_up", "The client hung up"
     FAILED = "failed", "The model failed after the answer had begun"
+    INTERRUPTED = "interrupted", "Our process ended after the answer had begun"
 
 
 class UsageEvent(models.Model):
@@ -32,7 +33,7 @@ class UsageEvent(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     cached_tokens = models.PositiveIntegerField(default=0)
     search_units = models.PositiveIntegerField(default=0)
-    outcome = models.CharField(max_length=10, choices=Outcome)
+    outcome = models.CharField(max_length=12, choices=Outcome)
     estimated = models.BooleanField(
         default=False, help_text="The upstream never told its count: an answer that was cut."
     )
@@ -58,6 +59,34 @@ class UsageEvent(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="usage_outcome_known"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.id}"
+
+
+class OpenStream(models.Model):
+    """A stream that has begun and not ended: what is known of it should its process die.
+
+    Written before the stream's first byte and brought up to date while it lasts; with its last byte a `UsageEvent`
+    takes its place. The table is unlogged, which makes it cheap: it is needed when a process dies, and lost only when
+    Postgres itself crashes. For the same reason it has no foreign key.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False, help_text="The request's id.")
+    resource = models.ForeignKey(
+        Resource, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    at = models.DateTimeField(help_text="When the request was admitted.")
+    model = models.SlugField(max_length=60, db_index=False)
+    region = models.CharField(max_length=40)
+    input_tokens = models.PositiveIntegerField(help_text="Estimated.")
+    output_tokens = models.PositiveIntegerField(help_text="Produced so far, as far as can be counted.")
+    first_milliseconds = models.PositiveIntegerField(help_text="Until the first byte of the answer.")
+    seen_at = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="When its process last wrote this row, by Postgres's clock.",
+    )
 
     def __str__(self) -> str:
         return f"{self.model} {self.id}"

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Admission, Ask, Limiter
 from addon.inference.gateway.upstreams.registry import Upstreams
-from addon.inference.gateway.usage import Meter, Usage
+from addon.inference.gateway.usage import Meter, Opening, Usage
 from addon.inference.models import Outcome
 
 
@@ -46,6 +47,25 @@ class Call:
         """The answer begins now."""
         if self.first is None:
             self.first = time.monotonic()
+
+    async def begin_stream(self, *, input_tokens: int, produced: Callable[[], int]) -> None:
+        """Write down that a stream begins; to be awaited before its first byte. ApiError 503.
+
+        `input_tokens` is an estimate, and `produced` counts its output whenever it is asked.
+        """
+        self.first_byte()
+        await self.rooms.meter.open(
+            Opening(
+                id=self.id,
+                resource_id=self.caller.resource_id,
+                at=self.at,
+                model=self.model.id,
+                region=self.caller.region,
+                input_tokens=input_tokens,
+                first_milliseconds=int(((self.first or self.began) - self.began) * 1000),
+                produced=produced,
+            )
+        )
 
     async def deliver(self, *, outcome: Outcome = Outcome.COMPLETE, **used: Any) -> None:
         """Settle the reservation and commit the use; to be awaited before the answer's last byte. ApiError 503."""

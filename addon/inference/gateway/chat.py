@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 12.0
 _FINISH = frozenset({"stop", "length", "tool_calls", "content_filter"})
+_COUNT_MOST = 2**31 - 1
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -140,15 +141,36 @@ class _Stream:
         self._exchange, self._call, self._request = exchange, call, request
         self._envelope = Envelope(request, served, call.id)
         self._last_sent = time.monotonic()
+        self._beginning = asyncio.Lock()
         self.used: dict[str, Any] | None = None
         self.chunks = self.characters = 0
 
     async def send(self, raw: bytes, *, last: bool = False) -> None:
+        """Send whole events; ApiError 503 when the first cannot be, because the stream cannot be written down."""
         if not self._exchange.started:
-            self._call.first_byte()
-            await self._exchange.start_stream()
+            await self._begin()
         self._last_sent = time.monotonic()
         await self._exchange.stream(raw, last=last)
+
+    async def _begin(self) -> None:
+        async with self._beginning:
+            if not self._exchange.started:
+                await self._call.begin_stream(
+                    input_tokens=self._request.input_estimate,
+                    produced=lambda: int(self.counted()["output_tokens"]),
+                )
+                await self._exchange.start_stream()
+
+    async def finish(self, raw: bytes, *, outcome: Outcome) -> None:
+        """Meter the stream and send its last events."""
+        used = self.counted()
+        if outcome is Outcome.FAILED and not self.chunks and not self.used:
+            used["input_tokens"] = 0  # Nothing was delivered but comments.
+        try:
+            await self._call.deliver(outcome=outcome, **used)
+        except ApiError as error:
+            raw = error_event(error)  # Metered later, but it is not known when.
+        await self.send(raw, last=True)
 
     def events(self, found: list[dict[str, Any]]) -> bytes:
         """The upstream's chunks as events in our form."""
@@ -195,7 +217,8 @@ class _Stream:
             while True:
                 await asyncio.sleep(max(0.01, self._last_sent + KEEP_ALIVE_SECONDS - time.monotonic()))
                 if time.monotonic() - self._last_sent >= KEEP_ALIVE_SECONDS:
-                    await self.send(b": keep-alive\n\n")
+                    with suppress(ApiError):  # It could not be begun: the answer itself may be luckier.
+                        await self.send(b": keep-alive\n\n")
 
         keeper = asyncio.get_running_loop().create_task(keep())
         try:
@@ -215,36 +238,40 @@ async def _stream(exchange: Exchange, call: Call, request: ChatRequest, served: 
             async for found in batches:
                 if raw := stream.events(found):
                     await stream.send(raw)
-    except ClientGone:
-        if exchange.started:
-            await asyncio.shield(call.deliver(outcome=Outcome.HUNG_UP, **stream.counted()))
-        raise
-    except asyncio.CancelledError:
-        # The process is being stopped: what was produced is metered in the time that is left.
-        if exchange.started:
-            await asyncio.shield(call.deliver(outcome=Outcome.FAILED, **stream.counted()))
-        raise
+        if not exchange.started:
+            raise failed()
     except ApiError as error:
         if not exchange.started:
             raise
-        await call.deliver(outcome=Outcome.FAILED, **stream.counted())
-        await stream.send(b"data: " + orjson.dumps(error.body) + b"\n\n", last=True)
-        return
-    await call.deliver(**stream.counted())
-    await stream.send(stream.end(), last=True)
+        await stream.finish(error_event(error), outcome=Outcome.FAILED)
+    except BaseException as error:
+        # The client left, the process is being stopped, or a fault of ours: what was produced is metered.
+        if exchange.started:
+            outcome = Outcome.HUNG_UP if isinstance(error, ClientGone) else Outcome.FAILED
+            await asyncio.shield(call.deliver(outcome=outcome, **stream.counted()))
+        raise
+    else:
+        await stream.finish(stream.end(), outcome=Outcome.COMPLETE)
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error in the middle of a stream, as OpenAI's clients raise it."""
+    return b"data: " + orjson.dumps(error.body) + b"\n\n"
 
 
 def read_usage(usage: Any) -> dict[str, Any] | None:
-    """The counts of an upstream's usage object; None when it has none."""
-    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+    """The counts of an upstream's usage object; None when it has none that can be true."""
+    if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return {
-        "input_tokens": usage["prompt_tokens"],
-        "output_tokens": int(usage.get("completion_tokens") or 0),
-        "cached_tokens": int(cached or 0),
+    found = {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens") or 0,
+        "cached_tokens": (details.get("cached_tokens") if isinstance(details, dict) else None) or 0,
     }
+    if any(not isinstance(count, int) or not 0 <= count <= _COUNT_MOST for count in found.values()):
+        return None
+    return found
 
 
 def shown_usage(used: dict[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def counted() -> dict[Key, dict[str, Any]]:
         one = minutes[row.resource_id, "minute", start, row.model]
         one["requests"] += 1
         one["hung_up"] += row.outcome == Outcome.HUNG_UP
-        one["broken"] += row.outcome == Outcome.FAILED
+        one["broken"] += row.outcome in (Outcome.FAILED, Outcome.INTERRUPTED)
         for name in ("input_tokens", "output_tokens", "cached_tokens", "search_units"):
             one[name] += getattr(row, name)
         one["durations"][bucket(row.milliseconds)] += 1
