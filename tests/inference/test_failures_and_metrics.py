@@ -70,22 +70,27 @@ def test_a_request_without_a_known_key_leaves_no_row(gateway: Gateway) -> None:
 def test_the_metrics_add_up_both_processes(gateway: Gateway) -> None:
     addon = gateway.provision("kimi-k2-thinking")
     model = {"model": "kimi-k2-thinking"}
+    fault = {"upstream": f"http://127.0.0.1:{gateway.upstream.port}/v1", "reason": "500"}
+    growth: list[tuple[str, dict[str, str], int]] = [
+        ("requests_total", {"status": "200", **model}, 13),
+        ("requests_total", {"status": "500", **model}, 1),
+        ("answers_total", {"outcome": "complete", **model}, 13),
+        ("tokens_total", {"kind": "input", **model}, 125),
+        ("tokens_total", {"kind": "output", **model}, 26),
+        ("tokens_total", {"kind": "cached", **model}, 39),
+        ("answer_seconds_count", model, 13),
+        ("first_byte_seconds_count", model, 1),
+        ("upstream_faults_total", fault, 1),
+    ]
+
+    def values() -> list[float]:
+        return [metric(gateway, f"addonworks_inference_{name}", **labels) for name, labels, _ in growth]
+
+    before = values()
     for _ in range(12):
         # A connection each, so that both processes are met.
         assert addon.say({"prompt": 10, "completion": 2}).status_code == 200
     assert addon.say({"say": "a b", "prompt": 5, "completion": 2}, stream=True).status_code == 200
     assert addon.say({"status": 500}).status_code == 500
-
-    def value(name: str, **labels: str) -> float:
-        return metric(gateway, f"addonworks_inference_{name}", **labels)
-
-    assert value("requests_total", status="200", **model) == 13
-    assert value("requests_total", status="500", **model) == 1
-    assert value("answers_total", outcome="complete", **model) == 13
-    assert value("tokens_total", kind="input", **model) == 125
-    assert value("tokens_total", kind="output", **model) == 26
-    assert value("tokens_total", kind="cached", **model) == 39
-    assert value("answer_seconds_count", **model) == 13
-    assert value("first_byte_seconds_count", **model) == 1
-    upstream = f"http://127.0.0.1:{gateway.upstream.port}/v1"
-    assert value("upstream_faults_total", upstream=upstream, reason="500") >= 1
+    grown = [after - value for after, value in zip(values(), before, strict=True)]
+    assert grown == [by for _, _, by in growth]

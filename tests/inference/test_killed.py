@@ -72,8 +72,8 @@ def test_streams_cut_by_kill_are_metered_once_for_what_their_clients_got(gateway
         finally:
             time.sleep(1.0)
             over.set()
-        for each in running:
-            each.result()
+        for future in running:
+            future.result()
     until(lambda: len(gateway.processes_below("web")) == 2)
     cut = [each for each in seen if each.id and not each.done]
     assert len(cut) >= 6
