@@ -12,6 +12,7 @@ from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from addon.kafkacluster.placement import cluster_health
 from provisioning.metrics import DatabaseCollector
 from provisioning.models import Heartbeat
 from provisioning.sweep import HEARTBEAT
@@ -28,11 +29,13 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """What this process depends on.
 
-    503 only without Postgres. Without Redis or a sweeper what is accepted is still kept and done later, so the
-    answer is 200 with `"status": "degraded"`: taking the web away would lose what it can still do.
+    503 only without Postgres. Without Redis, a sweeper or a Kafka broker what is accepted is still kept and done later,
+    so the answer is 200 with `"status": "degraded"`: taking the web away would lose what it can still do.
     """
     checks = {"database": _database(), "redis": _broker()}
-    checks["sweeper"] = _sweeper() if checks["database"]["ok"] else {"ok": False, "detail": "unknown"}
+    known = checks["database"]["ok"]
+    checks["sweeper"] = _sweeper() if known else {"ok": False, "detail": "unknown"}
+    checks["kafka"] = cluster_health() if known else {"ok": False, "detail": "unknown"}
     if not checks["database"]["ok"]:
         status = "unavailable"
     else:

@@ -8,7 +8,10 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const targets = [
-  { entries: ["dashboard.js", "dashboard.css", "inference.js"], outdir: join(here, "dist", "frontend") },
+  {
+    entries: ["dashboard.js", "dashboard.css", "inference.js", "kafka.js"],
+    outdir: join(here, "dist", "frontend"),
+  },
   { entries: ["sandbox.js", "sandbox.css"], outdir: join(here, "..", "sandbox", "static", "dist") },
 ];
 

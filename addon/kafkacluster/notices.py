@@ -1,6 +1,7 @@
 """What stands above every page of a KafkaCluster dashboard."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.urls import reverse
 
@@ -16,7 +17,7 @@ def notices(dashboard: Dashboard) -> Iterable[Notice]:
     resource = dashboard.resource
     if resource.service != "kafkacluster" or resource.state != ResourceState.PROVISIONED:
         return
-    tenant = Tenant.objects.filter(resource=resource).first()
+    tenant = Tenant.objects.select_related("cluster").filter(resource=resource).first()
     if tenant is None:
         return
     if tenant.suspended_at:
@@ -28,8 +29,11 @@ def notices(dashboard: Dashboard) -> Iterable[Notice]:
             link_url=f"mailto:{dashboard.service.support_email}",
             link_label="Ask support",
         )
+    shared = tenant.cluster
+    if shared.brokers_up is not None and shared.brokers_up < shared.broker_count:
+        yield _brokers_away(resource.uuid, up=shared.brokers_up, of=shared.broker_count)
     limit = in_bytes(int(dashboard.plan.limits["stored_bytes"]))
-    quotas = reverse("kafkacluster:overview", args=[resource.uuid])
+    quotas = reverse("kafkacluster:quotas", args=[resource.uuid])
     if tenant.writes_paused_at:
         yield Notice(
             "bad",
@@ -49,3 +53,20 @@ def notices(dashboard: Dashboard) -> Iterable[Notice]:
             link_url=quotas,
             link_label="See the limits",
         )
+
+
+def _brokers_away(uuid: UUID, *, up: int, of: int) -> Notice:
+    if up == 0:
+        return Notice(
+            "bad",
+            "The Kafka cluster does not answer",
+            "We cannot reach any of its brokers at the moment and are working on it. What was acknowledged is safe.",
+        )
+    away = of - up
+    return Notice(
+        "warning",
+        f"{away} of {of} brokers {'is' if away == 1 else 'are'} away",
+        "The others have taken over. Partitions with a copy there are under-replicated until it is back.",
+        link_url=reverse("kafkacluster:replication", args=[uuid]),
+        link_label="See the replication",
+    )

@@ -7,14 +7,17 @@ a cluster only takes no new tenants.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count
+from django.utils import timezone
 
 from addon.kafkacluster.config import KafkaEnvironment
 from addon.kafkacluster.models import SharedCluster, Tenant
 from provisioning.models import Plan, Resource
 from provisioning.services import Fault
 
+LOOK_LATE_SECONDS = 60.0
 SETTINGS_CLUSTER = "default"
 """The name of the cluster that the settings make."""
 
@@ -66,6 +69,21 @@ def availability(cluster: SharedCluster, load: Load) -> str:
         return "closed"
     plans = Plan.objects.filter(service="kafkacluster", withdrawn_at=None)
     return "open" if any(load.with_plan(plan).share_of(cluster) <= 1 for plan in plans) else "full"
+
+
+def cluster_health() -> dict[str, Any]:
+    """Whether every cluster's brokers are up, as the job that looks every few seconds saw them: `ok`, and what is not.
+
+    For `/readyz`, which asks nothing but Postgres. Without any cluster there is nothing to be ill.
+    """
+    problems = {}
+    for row in SharedCluster.objects.all():
+        seen = row.brokers_seen_at
+        if seen is None or (timezone.now() - seen).total_seconds() > LOOK_LATE_SECONDS:
+            problems[row.name] = "not looked at" if seen is None else f"last looked at {seen:%H:%M:%S} UTC"
+        elif (row.brokers_up or 0) < row.broker_count:
+            problems[row.name] = f"{row.brokers_up or 0} of {row.broker_count} brokers up"
+    return {"ok": not problems, **({"detail": problems} if problems else {})}
 
 
 def choose_cluster(resource: Resource) -> SharedCluster:

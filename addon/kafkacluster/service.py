@@ -41,6 +41,8 @@ class KafkaCluster(AddonService):
         Page("Overview", "home", "kafkacluster:overview"),
         Page("Topics", "stack-2", "kafkacluster:topics"),
         Page("Consumer groups", "users-group", "kafkacluster:groups"),
+        Page("Quotas", "gauge", "kafkacluster:quotas"),
+        Page("Replication", "copy", "kafkacluster:replication"),
     )
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:

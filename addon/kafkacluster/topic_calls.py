@@ -1,16 +1,22 @@
 """Topics on a cluster: made, changed, described, counted, purged, deleted."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import structlog
 from kafka import TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec, OffsetTimestamp
 
 from addon.kafkacluster.calls import Calls
 from provisioning.services import Fault, Unrecoverable
 
+log = structlog.get_logger(__name__)
+
 _GONE_TOPIC = errors.UnknownTopicOrPartitionError.errno
 _APPEAR_SECONDS = 3.0
+_APPEAR_PAUSE_SECONDS = 0.05
 TOPIC_SETTINGS = (
     "retention.ms",
     "retention.bytes",
@@ -73,7 +79,7 @@ class TopicCalls(Calls):
         partitions = {topic["name"]: len(topic["partitions"]) for topic in described}
         largest: dict[str, dict[int, int]] = {}
         for broker in self.broker_ids():
-            for answer in self._call(self._client.describe_log_dirs, brokers=[broker]):
+            for answer in self._log_dirs(broker):
                 for topic in (topic for folder in answer["log_dirs"] for topic in folder["topics"]):
                     sizes = largest.setdefault(topic["name"], {})
                     for partition in topic["partitions"]:
@@ -106,11 +112,15 @@ class TopicCalls(Calls):
 
     def await_topic(self, name: str) -> tuple[Partition, ...]:
         """The partitions of a topic that was just made, once every one has a leader; Fault when that takes long."""
-        try:
-            self._client.wait_for_topics([name], timeout_ms=int(_APPEAR_SECONDS * 1000))
-        except errors.KafkaError as error:
-            raise Fault(f"topic {name} does not appear on the cluster: {type(error).__name__}") from error
-        return self.describe_topics([name]).get(name, ())
+        # Each call may go to another broker, and they learn of a topic one after the other.
+        deadline = time.monotonic() + _APPEAR_SECONDS
+        while True:
+            found = self.describe_topics([name]).get(name, ())
+            if found and all(partition.leader is not None for partition in found):
+                return found
+            if time.monotonic() > deadline:
+                raise Fault(f"topic {name} does not appear on the cluster")
+            time.sleep(_APPEAR_PAUSE_SECONDS)
 
     def topic_counts(self) -> dict[str, int]:
         """How many partitions every topic of the cluster has. One answer with all of them: for jobs, not for pages."""
@@ -139,14 +149,20 @@ class TopicCalls(Calls):
         if not wanted:
             return {}
         for broker in self.broker_ids():
-            for answer in self._call(
-                self._client.describe_log_dirs, topic_partitions=wanted, brokers=[broker]
-            ):
+            for answer in self._log_dirs(broker, topic_partitions=wanted):
                 for topic in (topic for folder in answer["log_dirs"] for topic in folder["topics"]):
                     for partition in topic["partitions"]:
                         key = (topic["name"], partition["partition_index"])
                         sizes[key] = max(sizes.get(key, 0), partition["partition_size"])
         return sizes
+
+    def _log_dirs(self, broker: int, **what: Any) -> list[Any]:
+        """What a broker stores; nothing of one that has just gone and is still taken for one that is up."""
+        try:
+            return list(self._call(self._client.describe_log_dirs, brokers=[broker], **what))
+        except Fault as error:
+            log.warning("kafka.broker_away", broker=broker, error=str(error))
+            return []
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset of the first record that is kept, for each partition."""
@@ -174,11 +190,19 @@ class TopicCalls(Calls):
         """Let a topic have `total` partitions; no error when it has that many already."""
         answer = self._call(self._client.create_partitions, {name: total}, raise_errors=False)
         for result in answer.results:
-            if result.error_code == errors.InvalidPartitionsError.errno:
-                described = self.describe_topics([name]).get(name, ())
-                if len(described) == total:
-                    continue
+            repeated = result.error_code == errors.InvalidPartitionsError.errno
+            if repeated and self._has_partitions(name, total):
+                continue
             self._check(result.error_code, result.error_message, f"topic {name}")
+
+    def _has_partitions(self, name: str, total: int) -> bool:
+        """Whether a topic has exactly so many partitions, also when not every broker knows of them yet."""
+        deadline = time.monotonic() + _APPEAR_SECONDS
+        while (found := len(self.describe_topics([name]).get(name, ()))) < total:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_APPEAR_PAUSE_SECONDS)
+        return found == total
 
     def set_topic_settings(self, name: str, settings: Mapping[str, str]) -> None:
         """Set these settings of a topic and leave its others; Unrecoverable with Kafka's words for a bad value."""

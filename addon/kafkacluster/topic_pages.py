@@ -36,6 +36,11 @@ class PartitionView:
         return len(self.partition.in_sync) < len(self.partition.replicas)
 
     @property
+    def missing(self) -> list[int]:
+        """The brokers whose copy has fallen behind or is away."""
+        return sorted(set(self.partition.replicas) - set(self.partition.in_sync))
+
+    @property
     def writes_blocked(self) -> bool:
         """Whether nothing can be produced with `acks=all`."""
         return self.partition.leader is None or len(self.partition.in_sync) < self.min_in_sync

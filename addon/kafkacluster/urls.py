@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from addon.kafkacluster import group_views, topic_views, views
+from addon.kafkacluster import cluster_views, group_views, topic_views, views
 
 app_name = "kafkacluster"
 _TOPIC = "kafkacluster/<uuid:uuid>/topics/<str:name>/"
 urlpatterns = [
     path("kafkacluster/<uuid:uuid>/", views.overview, name="overview"),
+    path("kafkacluster/<uuid:uuid>/quotas/", cluster_views.quotas, name="quotas"),
+    path("kafkacluster/<uuid:uuid>/quotas/live", cluster_views.live, name="live"),
+    path("kafkacluster/<uuid:uuid>/replication/", cluster_views.replication, name="replication"),
     path("kafkacluster/<uuid:uuid>/topics/", topic_views.index, name="topics"),
     path("kafkacluster/<uuid:uuid>/topics/create", topic_views.create, name="create-topic"),
     path(_TOPIC, topic_views.one, name="topics-one"),

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer
 from addon.kafkacluster.cluster import Address, Cluster, connect, log_in_as_tenant
 from addon.kafkacluster.config import KafkaEnvironment, kafka_environment
 from addon.kafkacluster.models import SharedCluster, Tenant
+from local.watcher import Watcher
 from provisioning.models import Resource
 from provisioning.services import service_of
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
@@ -24,6 +25,8 @@ from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures 
     ready,
     woken,
 )
+from tests.support.brokers import Brokers, three_brokers
+from tests.support.folders import server_folder
 from tests.support.kafka import NO_KAFKA
 
 
@@ -77,6 +80,22 @@ def broker_away(plans: None) -> Callable[[bool], None]:  # noqa: F811
         SharedCluster.objects.update(admin_brokers=brokers)
 
     return take
+
+
+@pytest.fixture(scope="session")
+def brokers(watcher: Watcher) -> Iterator[Brokers]:
+    """Three brokers that form one cluster, beside the run's own; every test leaves them running."""
+    with server_folder() as folder, three_brokers(folder, watcher=watcher) as started:
+        yield started
+
+
+@pytest.fixture
+def three(brokers: Brokers, plans: None) -> SharedCluster:  # noqa: F811
+    """The row of the cluster of three, open beside the first one."""
+    row = SharedCluster(name="three", **brokers.row())
+    row.set_sealed(admin_password=brokers.password)
+    row.save()
+    return row
 
 
 class Customer:

@@ -1,7 +1,7 @@
 """Health and metrics: what monitoring asks, whatever is away."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from addon import health
+from addon.kafkacluster.models import SharedCluster
 from local.ports import free_port
 from provisioning.models import Heartbeat, Operation, Resource
 from tests.support.partner import Partner, loaded_handler
@@ -27,7 +28,8 @@ def get(path: str, **headers: str) -> Any:
 
 @pytest.fixture
 def swept(db: None) -> None:
-    """The sweeper has just run."""
+    """The sweeper has just run, and the Kafka brokers are up."""
+    SharedCluster.objects.update(brokers_up=1, brokers_seen_at=timezone.now())
     Heartbeat.objects.update_or_create(name="sweep", defaults={"at": timezone.now()})
 
 
@@ -46,7 +48,36 @@ def test_ready_when_everything_is_there(swept: None) -> None:
         "database": True,
         "redis": True,
         "sweeper": True,
+        "kafka": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"brokers_up": 2}, "2 of 3 brokers up"),
+        ({"brokers_up": 0}, "0 of 3 brokers up"),
+        ({"brokers_up": 3, "brokers_seen_at": None}, "not looked at"),
+        (
+            {"brokers_up": 3, "brokers_seen_at": datetime(2026, 1, 1, 7, tzinfo=UTC)},
+            "last looked at 07:00:00 UTC",
+        ),
+    ],
+)
+def test_kafka_brokers_that_are_away_or_not_looked_at_degrade(
+    swept: None, fields: dict[str, Any], told: str
+) -> None:
+    SharedCluster.objects.all().delete()
+    row = {
+        "brokers_seen_at": timezone.now(),
+        "capacity_bytes_per_second": 1,
+        "capacity_stored_bytes": 1,
+        **fields,
+    }
+    SharedCluster.objects.create(name="three", regions=["us"], broker_count=3, **row)
+    answer = get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["kafka"] == {"ok": False, "detail": {"three": told}}
 
 
 def test_a_sweeper_that_is_late_or_never_ran_degrades(db: None) -> None:

@@ -1,9 +1,9 @@
 """A Celery application whose worker dies, as by `kill -9`, at a chosen point of each operation's first run.
 
-The points are where an operation has just done something to the outside: after every SQL statement, every
-commit and every HTTP call. Between two of them nothing outside changes, so these are all the states a death can
-leave. The n-th operation of its kind after the one numbered KILLS_AFTER dies at the n-th point, so a test that
-starts enough operations has each point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>`
+The points are where an operation has just done something to the outside: after every SQL statement, every commit,
+every HTTP call and every call to Kafka. Between two of them nothing outside changes, so these are all the states a
+death can leave. The n-th operation of its kind after the one numbered KILLS_AFTER dies at the n-th point, so a test
+that starts enough operations has each point hit once. What was hit is told by the files in KILLS_FOLDER: `<kind>-<n>`
 for a kill, `<kind>-total-<m>` for the number of points a run had that was not killed.
 """
 
@@ -53,9 +53,11 @@ class Points:
 
 def arm(**_: object) -> None:
     """In each worker process: let `operations.run` count its points."""
+    from addon.kafkacluster.calls import Calls
     from provisioning import operations
     from provisioning.models import Operation
 
+    kafka = {name: getattr(Calls, name) for name in ("_call", "_with_coordinator")}
     run, send = operations.run, requests.Session.send
     commit = getattr(DatabaseWrapper, "_commit")  # noqa: B009 - not in the published types
 
@@ -73,9 +75,13 @@ def arm(**_: object) -> None:
         with connection.execute_wrapper(lambda execute, *args: points.around(execute)(*args)):
             setattr(requests.Session, "send", points.around(send))  # noqa: B010
             setattr(DatabaseWrapper, "_commit", points.around(commit))  # noqa: B010
+            for name, call in kafka.items():
+                setattr(Calls, name, points.around(call))
             try:
                 run(operation_id)
             finally:
+                for name, call in kafka.items():
+                    setattr(Calls, name, call)
                 setattr(requests.Session, "send", send)  # noqa: B010
                 setattr(DatabaseWrapper, "_commit", commit)  # noqa: B010
         if Operation.objects.get(pk=operation_id).state == "succeeded":
