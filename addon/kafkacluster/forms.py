@@ -135,3 +135,48 @@ class GroupForm(forms.Form):
 
     group = forms.CharField(label="Consumer group", max_length=1000)
     topic = forms.CharField(required=False, label="Topic", max_length=300)
+
+
+class LookForm(forms.Form):
+    """What of a topic's messages to show; everything has a default."""
+
+    topic = forms.CharField(required=False, label="Topic", max_length=300)
+    partition = forms.IntegerField(required=False, label="Partition", min_value=0, max_value=2**31)
+    start = forms.ChoiceField(
+        required=False,
+        label="From",
+        choices=[(kind, kind) for kind in ("newest", "earliest", "offset", "time")],
+    )
+    offset = forms.IntegerField(required=False, label="Offset", min_value=0, max_value=2**62)
+    at = forms.DateTimeField(required=False, label="Time")
+
+    def as_position(self) -> Position | None:
+        """Where to begin; None for the newest."""
+        given = self.cleaned_data
+        kind = given["start"]
+        if kind in ("", "newest"):
+            return None
+        if kind == "time" and given["at"] is None:
+            raise Refusal("Time: say from when on, in UTC.", code="form")
+        return Position(kind=kind, at=given["at"], offset=given["offset"] or 0)
+
+
+class MessageForm(forms.Form):
+    """A test message, as text. An empty key is none; an empty value is none where a tombstone is wanted."""
+
+    topic = forms.CharField(label="Topic", max_length=300)
+    partition = forms.IntegerField(required=False, label="Partition", min_value=0, max_value=2**31)
+    key = forms.CharField(required=False, label="Key", strip=False)
+    value = forms.CharField(required=False, label="Value", strip=False)
+    tombstone = forms.BooleanField(required=False)
+    headers = forms.CharField(required=False, label="Headers")
+
+    def clean_headers(self) -> list[tuple[str, bytes]]:
+        """`name: value` on each line."""
+        found = []
+        for line in filter(str.strip, self.cleaned_data["headers"].splitlines()):
+            name, colon, value = line.partition(":")
+            if not colon or not name.strip():
+                raise forms.ValidationError("Write each header on a line of its own, name: value.")
+            found.append((name.strip(), value.strip().encode()))
+        return found

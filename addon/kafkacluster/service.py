@@ -41,6 +41,7 @@ class KafkaCluster(AddonService):
         Page("Overview", "home", "kafkacluster:overview"),
         Page("Topics", "stack-2", "kafkacluster:topics"),
         Page("Consumer groups", "users-group", "kafkacluster:groups"),
+        Page("Messages", "messages", "kafkacluster:messages"),
         Page("Quotas", "gauge", "kafkacluster:quotas"),
         Page("Replication", "copy", "kafkacluster:replication"),
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from addon.kafkacluster import cluster_views, group_views, topic_views, views
+from addon.kafkacluster import cluster_views, group_views, message_views, topic_views, views
 
 app_name = "kafkacluster"
 _TOPIC = "kafkacluster/<uuid:uuid>/topics/<str:name>/"
@@ -24,4 +24,6 @@ urlpatterns = [
     path("kafkacluster/<uuid:uuid>/groups/reset", group_views.reset, name="reset-group"),
     path("kafkacluster/<uuid:uuid>/groups/forget-topic", group_views.forget_topic, name="forget-topic"),
     path("kafkacluster/<uuid:uuid>/groups/delete", group_views.delete, name="delete-group"),
+    path("kafkacluster/<uuid:uuid>/messages/", message_views.index, name="messages"),
+    path("kafkacluster/<uuid:uuid>/messages/send", message_views.send, name="send-message"),
 ]

@@ -53,6 +53,11 @@ def pages(shop: Customer, topic: str) -> list[str]:
     return [address(shop, "topics-one", topic), f"{address(shop, 'groups-one')}?{group}"]
 
 
+def messages_of(shop: Customer, topic: str) -> str:
+    """The page of a topic's messages, which viewers do not see."""
+    return f"{address(shop, 'messages')}?{urlencode({'topic': topic})}"
+
+
 def buttons(shop: Customer, topic: str) -> dict[str, dict[str, str]]:
     """Every button's address, with fields that would be accepted."""
     group = group_of(topic)
@@ -65,6 +70,7 @@ def buttons(shop: Customer, topic: str) -> dict[str, dict[str, str]]:
         address(shop, "reset-group"): {"group": group, "topic": topic, "position": "latest"},
         address(shop, "forget-topic"): {"group": group, "topic": topic},
         address(shop, "delete-group"): {"group": group, "confirmation": group},
+        address(shop, "send-message"): {"topic": topic, "value": "hello"},
     }
 
 
@@ -92,7 +98,7 @@ def test_every_page_and_button_needs_a_session_of_this_very_resource(customer: N
     owner, stranger = customer(), customer()
     topic = furnished(owner)
     for browser in (Client(), browser_of(stranger)):
-        for page in (*lists(owner), *pages(owner, topic)):
+        for page in (*lists(owner), *pages(owner, topic), messages_of(owner, topic)):
             assert browser.get(page).status_code == 401, page
         for button, fields in buttons(owner, topic).items():
             assert browser.post(button, fields).status_code == 401, button
@@ -103,7 +109,7 @@ def test_names_of_another_tenant_are_unknown_under_one_s_own_address(customer: N
     owner, stranger = customer(), customer()
     topic = furnished(owner)
     browser = browser_of(stranger)
-    for page in pages(stranger, topic):
+    for page in (*pages(stranger, topic), messages_of(stranger, topic)):
         assert browser.get(page).status_code == 404, page
     for page in lists(stranger):
         assert owner.tenant.prefix not in browser.get(page).content.decode()
