@@ -1,4 +1,4 @@
-"""What a checkout needs before anything runs: Python packages, the npm bundle, a browser for tests.
+"""What a checkout needs before anything runs: Python packages, the npm bundle, a browser and Ruby for tests.
 
 Runs in the project's virtual environment before anything is installed in it, so it uses the standard
 library alone. Each step is skipped while what it depends on is unchanged.
@@ -16,6 +16,7 @@ from pathlib import Path
 PYTHON = (3, 11)
 NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+RUBY = "ruby"
 
 
 class SetupError(Exception):
@@ -34,6 +35,7 @@ def run(project: Path, *, dev: bool, say: Callable[[str], None] = print) -> None
     (project / "staticfiles").mkdir(exist_ok=True)
     if dev:
         find_browser(say=say)
+        find_ruby(say=say)
 
 
 def check_python() -> None:
@@ -104,20 +106,32 @@ def bundle(project: Path, *, say: Callable[[str], None]) -> None:
 
 
 def find_browser(*, say: Callable[[str], None]) -> None:
-    """Install Chromium for the browser tests when it is missing and this machine lets us.
+    """Install Chromium for the browser tests when it is missing and this machine lets us; raises SetupError."""
+    _find_program(BROWSERS, name="Chromium", package="chromium", use="the browser tests", say=say)
+
+
+def find_ruby(*, say: Callable[[str], None]) -> None:
+    """Install Ruby, in which a printed example is tested, like `find_browser`."""
+    _find_program((RUBY,), name="Ruby", package="ruby", use="the tests of the printed examples", say=say)
+
+
+def _find_program(
+    programs: Iterable[str], *, name: str, package: str, use: str, say: Callable[[str], None]
+) -> None:
+    """Have one of `programs` on PATH, by apt if need be.
 
     Raises SetupError when it cannot: tests that need it must not be left out in silence.
     """
-    if any(map(shutil.which, BROWSERS)):
+    if any(map(shutil.which, programs)):
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise SetupError("Chromium is needed for the browser tests and not on PATH: install it (`chromium`)")
-    say("installing Chromium for the browser tests")
+        raise SetupError(f"{name} is needed for {use} and not on PATH: install it (`{package}`)")
+    say(f"installing {name} for {use}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _call(["apt-get", "update", "-qq"], environment=environment)
-    _call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], environment=environment)
-    if not any(map(shutil.which, BROWSERS)):
-        raise SetupError("apt installed Chromium, but no chromium is on PATH")
+    _call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], environment=environment)
+    if not any(map(shutil.which, programs)):
+        raise SetupError(f"apt installed {name}, but no {package} is on PATH")
 
 
 def digest_of(files: Iterable[Path], *more: str) -> str:

@@ -1,11 +1,14 @@
 """The set-up does each step once, again when its input changed, and names in one line what is missing."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from local import setup
+
+Find = Callable[..., None]
 
 
 def say_nothing(text: str) -> None:
@@ -155,31 +158,43 @@ class TestPackages:
         assert machine.calls() == []
 
 
-class TestBrowser:
-    """Chromium comes from apt for root, and is asked for otherwise."""
+@pytest.mark.parametrize(
+    ("find", "name", "package"),
+    [(setup.find_browser, "Chromium", "chromium"), (setup.find_ruby, "Ruby", "ruby")],
+    ids=["browser", "ruby"],
+)
+class TestProgramsOfTests:
+    """Chromium and Ruby come from apt for root, and are asked for otherwise."""
 
     @pytest.fixture(autouse=True)
-    def _only_these_programs(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(setup, "BROWSERS", ("chromium-stand-in",))
+    def _only_this_program(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(setup, "BROWSERS", ("stand-in",))
+        monkeypatch.setattr(setup, "RUBY", "stand-in")
         monkeypatch.setattr("os.geteuid", lambda: 0)
 
-    def test_one_that_is_there_is_left_alone(self, machine: Machine) -> None:
-        machine.has("chromium-stand-in")
-        setup.find_browser(say=say_nothing)
+    def test_one_that_is_there_is_left_alone(
+        self, machine: Machine, find: Find, name: str, package: str
+    ) -> None:
+        machine.has("stand-in")
+        find(say=say_nothing)
         assert machine.calls() == []
 
-    def test_root_installs_it_after_an_update(self, machine: Machine) -> None:
-        installed = machine.programs / "chromium-stand-in"
+    def test_root_installs_it_after_an_update(
+        self, machine: Machine, find: Find, name: str, package: str
+    ) -> None:
+        installed = machine.programs / "stand-in"
         machine.has("apt-get", f'test "$1" = install && touch {installed} && chmod +x {installed}; true')
-        setup.find_browser(say=say_nothing)
+        find(say=say_nothing)
         update, install = machine.calls()
         assert update.startswith("apt-get update")
         assert install.startswith("apt-get install")
-        assert install.endswith(" chromium")
+        assert install.endswith(f" {package}")
 
-    def test_others_are_told_what_to_install(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_others_are_told_what_to_install(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, find: Find, name: str, package: str
+    ) -> None:
         machine.has("apt-get")
         monkeypatch.setattr("os.geteuid", lambda: 1000)
-        with pytest.raises(setup.SetupError, match=r"^Chromium is needed .* install it \(`chromium`\)$"):
-            setup.find_browser(say=say_nothing)
+        with pytest.raises(setup.SetupError, match=rf"^{name} is needed .* install it \(`{package}`\)$"):
+            find(say=say_nothing)
         assert machine.calls() == []
