@@ -1,6 +1,7 @@
 """An HTTP server in a thread of its own, for the stand-ins of model servers."""
 
 import asyncio
+import ssl
 import threading
 
 from aiohttp import web
@@ -10,6 +11,7 @@ class ThreadedServer:
     """Serves `self.routes()` on a free port of the loopback until it is closed."""
 
     host = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         self.hung_up = 0
@@ -39,7 +41,7 @@ class ThreadedServer:
         app.router.add_routes(self.routes())
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
-        await web.TCPSite(runner, self.host, 0).start()
+        await web.TCPSite(runner, self.host, 0, ssl_context=self.tls).start()
         self.port = runner.addresses[0][1]
         self._ready.set()
         await self._stop.wait()

@@ -32,18 +32,21 @@ class PublicResolver(AbstractResolver):
         """The public addresses of `host`; OSError when it has none."""
         loop = asyncio.get_running_loop()
         rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=socket.AF_UNSPEC)
-        return [
+        found = [
             ResolveResult(
                 hostname=host,
                 host=str(address[0]),
                 port=port,
-                family=found,
+                family=kind,
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for found, _, _, _, address in rows
+            for kind, _, _, _, address in rows
             if is_public(str(address[0]))
         ]
+        if not found:
+            raise OSError("no public address")
+        return found
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -64,6 +67,11 @@ def image_format(content: bytes) -> str | None:
     return next((name for signature, name in _SIGNATURES if content.startswith(signature)), None)
 
 
+def public_connector() -> aiohttp.TCPConnector:
+    """Connections to public addresses, each made to an address that was looked up and checked for it alone."""
+    return aiohttp.TCPConnector(resolver=PublicResolver(), use_dns_cache=False, force_close=True)
+
+
 async def fetch_images(messages: list[dict[str, Any]]) -> None:
     """Put data in place of every https image address in `messages`; ApiError 400 names the address's fault."""
     parts = [
@@ -75,9 +83,8 @@ async def fetch_images(messages: list[dict[str, Any]]) -> None:
     ]
     if not parts:
         return
-    connector = aiohttp.TCPConnector(resolver=PublicResolver(), use_dns_cache=False, force_close=True)
     timeout = aiohttp.ClientTimeout(total=SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
+    async with aiohttp.ClientSession(connector=public_connector(), timeout=timeout, trust_env=False) as session:
         contents = await asyncio.gather(*[_fetch(session, part["url"]) for part in parts])
     for part, (kind, content) in zip(parts, contents, strict=True):
         part["url"] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
