@@ -84,7 +84,9 @@ async def fetch_images(messages: list[dict[str, Any]]) -> None:
     if not parts:
         return
     timeout = aiohttp.ClientTimeout(total=SECONDS)
-    async with aiohttp.ClientSession(connector=public_connector(), timeout=timeout, trust_env=False) as session:
+    async with aiohttp.ClientSession(
+        connector=public_connector(), timeout=timeout, trust_env=False
+    ) as session:
         contents = await asyncio.gather(*[_fetch(session, part["url"]) for part in parts])
     for part, (kind, content) in zip(parts, contents, strict=True):
         part["url"] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
