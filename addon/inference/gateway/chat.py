@@ -76,6 +76,10 @@ class Envelope:
     def choice(self, choice: dict[str, Any], *, part: str) -> dict[str, Any]:
         """The choice in our form; `part` is "message" or "delta"."""
         given = choice.get(part) or {}
+        finish = choice.get("finish_reason")
+        if part == "delta" and len(given) == 1 and "content" in given and finish is None:
+            # Nearly every piece of every stream.
+            return {"index": 0, "delta": given, "logprobs": None, "finish_reason": None}
         message = {name: given[name] for name in ("role", "content", "tool_calls") if name in given}
         if part == "message":
             message = {"role": "assistant", "content": None, "refusal": None, **message}
@@ -83,7 +87,6 @@ class Envelope:
                 message.pop("tool_calls", None)
         if self._show:
             message.update(_reasoning(given))
-        finish = choice.get("finish_reason")
         return {
             "index": 0,
             part: message,
@@ -116,8 +119,9 @@ def _slug(name: str) -> str:
 async def _whole(exchange: Exchange, call: Call, request: ChatRequest, served: Served) -> None:
     # Finished and metered even when the client has left: the upstream charges for it as well.
     found = await served.upstream.chat(served.name, request)
+    envelope = Envelope(request, served, call.id)
     try:
-        choice = Envelope(request, served, call.id).choice(found["choices"][0], part="message")
+        choice = envelope.choice(found["choices"][0], part="message")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         log.error("inference.upstream.unreadable", upstream=served.upstream.where)
         raise failed() from error
@@ -127,7 +131,7 @@ async def _whole(exchange: Exchange, call: Call, request: ChatRequest, served: S
     call.first_byte()
     await call.deliver(**used)
     answer = {
-        **Envelope(request, served, call.id).fields,
+        **envelope.fields,
         "choices": [choice],
         "usage": shown_usage(used),
     }
@@ -141,6 +145,9 @@ class _Stream:
         self._exchange, self._call, self._request = exchange, call, request
         self._envelope = Envelope(request, served, call.id)
         self._last_sent = time.monotonic()
+        # What is the same around every choice.
+        self._before = b"data: " + orjson.dumps(self._envelope.fields)[:-1] + b',"choices":['
+        self._after = b'],"usage":null}\n\n' if request.include_usage else b"]}\n\n"
         self._beginning = asyncio.Lock()
         self.used: dict[str, Any] | None = None
         self.chunks = self.characters = 0
@@ -174,17 +181,14 @@ class _Stream:
 
     def events(self, found: list[dict[str, Any]]) -> bytes:
         """The upstream's chunks as events in our form."""
-        out = []
+        out: list[bytes] = []
         for chunk in found:
-            if usage := read_usage(chunk.get("usage")):
+            if (told := chunk.get("usage")) and (usage := read_usage(told)):
                 self.used = usage
             for choice in chunk.get("choices") or ():
                 shaped = self._envelope.choice(choice, part="delta")
                 self._count(choice.get("delta") or {})
-                event: dict[str, Any] = {**self._envelope.fields, "choices": [shaped]}
-                if self._request.include_usage:
-                    event["usage"] = None
-                out.append(b"data: " + orjson.dumps(event) + b"\n\n")
+                out += (self._before, orjson.dumps(shaped), self._after)
         return b"".join(out)
 
     def _count(self, delta: dict[str, Any]) -> None:
