@@ -7,6 +7,7 @@ refuses other tenants' topics and the plan's quotas hold here too: the dashboard
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, Producer
@@ -17,20 +18,33 @@ from addon.kafkacluster.own_login import own_login
 CLIENT_ID = "addonworks-dashboard"
 
 
+@dataclass(frozen=True)
+class Connection:
+    """How a tenant's clients connect, read from Postgres once; `settings` are confluent-kafka's."""
+
+    prefix: str
+    settings: dict[str, Any] = field(repr=False)
+
+
+def connection_of(tenant: Tenant) -> Connection:
+    """The connection with the tenant's own login; raises Refusal and Fault as `own_login`."""
+    return Connection(tenant.prefix, _settings(tenant))
+
+
 @contextmanager
 def reader(
-    tenant: Tenant, *, fetch_bytes: int, on_throttle: Callable[[float], None] = lambda seconds: None
+    connection: Connection, *, fetch_bytes: int, on_throttle: Callable[[float], None] = lambda seconds: None
 ) -> Iterator[Consumer]:
     """A consumer to be given partitions with `assign`; it fetches about `fetch_bytes` at a time, and not ahead.
 
     Its group is nobody's and it never commits, so no group of the customer's is touched or made. `on_throttle` is told
-    for how many seconds a broker holds it back. Raises Refusal and Fault as `own_login`.
+    for how many seconds a broker holds it back.
     """
     consumer = Consumer(
         {
-            **_settings(tenant),
+            **connection.settings,
             # A consumer must have a group's name, and Kafka lets tenants use those of their prefix only.
-            "group.id": f"{tenant.prefix}{CLIENT_ID}-{secrets.token_hex(6)}",
+            "group.id": f"{connection.prefix}{CLIENT_ID}-{secrets.token_hex(6)}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
@@ -51,11 +65,11 @@ def reader(
         consumer.close()
 
 
-def writer(tenant: Tenant, *, timeout_seconds: float) -> Producer:
+def writer(connection: Connection, *, timeout_seconds: float) -> Producer:
     """A producer whose records are confirmed by every replica in sync, or fail after `timeout_seconds`."""
     return Producer(
         {
-            **_settings(tenant),
+            **connection.settings,
             "acks": "all",
             "message.timeout.ms": int(timeout_seconds * 1000),
             "linger.ms": 0,

@@ -180,3 +180,10 @@ class MessageForm(forms.Form):
                 raise forms.ValidationError("Write each header on a line of its own, name: value.")
             found.append((name.strip(), value.strip().encode()))
         return found
+
+
+class ExportForm(forms.Form):
+    """Where an export continues; from the beginning without it."""
+
+    partition = forms.IntegerField(required=False, label="Partition", min_value=0, max_value=2**31)
+    offset = forms.IntegerField(required=False, label="Offset", min_value=0, max_value=2**62)

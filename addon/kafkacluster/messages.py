@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as Start
 from kafka import TopicPartition
 
 from addon.kafkacluster.cluster import Cluster
-from addon.kafkacluster.data import reader, writer
+from addon.kafkacluster.data import connection_of, reader, writer
 from addon.kafkacluster.groups import Position, check_topic
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
@@ -74,7 +74,7 @@ def send_message(
     """
     check_topic(tenant, topic)
     outcome: list[tuple[KafkaError | None, Message]] = []
-    producer = writer(tenant, timeout_seconds=SEND_SECONDS)
+    producer = writer(connection_of(tenant), timeout_seconds=SEND_SECONDS)
     fields: dict[str, Any] = {} if partition is None else {"partition": partition}
     try:
         producer.produce(
@@ -156,7 +156,7 @@ def _read(tenant: Tenant, limits: Limits, starts: dict[TopicPartition, int]) -> 
     def held_back(seconds: float) -> None:
         found.throttled = found.throttled or seconds > 0
 
-    with reader(tenant, fetch_bytes=room, on_throttle=held_back) as consumer:
+    with reader(connection_of(tenant), fetch_bytes=room, on_throttle=held_back) as consumer:
         consumer.assign([Start(each.topic, each.partition, offset) for each, offset in starts.items()])
         while left and len(found.records) < MOST_RECORDS and room > 0:
             if time.monotonic() > deadline:

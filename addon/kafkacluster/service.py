@@ -39,6 +39,7 @@ class KafkaCluster(AddonService):
     icon = "topology-star-3"
     pages = (
         Page("Overview", "home", "kafkacluster:overview"),
+        Page("Getting started", "rocket", "kafkacluster:start"),
         Page("Topics", "stack-2", "kafkacluster:topics"),
         Page("Consumer groups", "users-group", "kafkacluster:groups"),
         Page("Messages", "messages", "kafkacluster:messages"),

@@ -1,5 +1,6 @@
 import { startCopy } from "./scripts/copy.js";
 import { startEvents } from "./scripts/events.js";
+import { startExports } from "./scripts/exports.js";
 import { startForms } from "./scripts/forms.js";
 import { startMenus } from "./scripts/menus.js";
 import { follow } from "./scripts/progress.js";
@@ -14,6 +15,7 @@ startSecrets();
 startRotation();
 startEvents();
 startForms();
+startExports();
 
 // The page of a resource that is being made: its end changes the whole page.
 const provisioning = document.querySelector("[data-provisioning]");

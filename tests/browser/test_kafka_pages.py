@@ -1,10 +1,17 @@
 """KafkaCluster's pages as people use them: topics, consumer groups and messages, by mouse, by keyboard, on a phone."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import Door, Visitor
+from tests.support.stack import until
 
 New = Callable[..., Visitor]
 
@@ -114,3 +121,100 @@ def test_a_consumer_group_is_registered_moved_and_deleted_by_keyboard(door: Door
     keys.press("Enter")
     expect(page.locator("[data-toasts]")).to_contain_text("readers deleted")
     expect(page.get_by_role("heading", name="No consumer groups yet")).to_be_visible()
+
+
+def test_a_newcomer_pastes_the_printed_python_and_sees_the_messages(
+    door: Door, visit: New, tmp_path: Path
+) -> None:
+    addon = door.add("kafkacluster", "free")
+    page = visit().come_through(door, addon)
+    page.get_by_role("link", name="Create a topic").click()
+    topic(page, "orders")
+    open_tab(page, "Getting started")
+    for number, name in ((0, "producer"), (1, "consumer")):
+        page.get_by_role("button", name=f"Copy {name}").click()
+        expect(page.locator("[data-toasts] p")).to_have_count(number + 1)
+        program: str = page.evaluate("navigator.clipboard.readText()")
+        (tmp_path / f"{name}.py").write_text(program)
+    environment = {"PATH": os.environ["PATH"], **door.config(addon)}
+    done = subprocess.run(
+        [sys.executable, "producer.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("delivered to") == 3
+
+    page.get_by_role("link", name="the messages of").click()
+    expect(page.locator(".record")).to_have_count(3)
+    page.locator(".record summary").first.click()
+    expect(page.locator(".record").first).to_contain_text("hello from Python")
+
+    page.get_by_role("textbox", name="Value").fill('{"by": "hand"}')
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("[data-toasts]")).to_contain_text("Sent: partition 0, offset 3")
+    expect(page.locator(".record")).to_have_count(4)
+    expect(page.locator(".record").first).to_contain_text('{"by": "hand"}')
+
+    with (tmp_path / "seen").open("w") as output:
+        consumer = subprocess.Popen(
+            [sys.executable, "consumer.py"], cwd=tmp_path, env=environment, stdout=output, stderr=output
+        )
+        try:
+            until(lambda: (tmp_path / "seen").read_text().count("\n") >= 4)
+            open_tab(page, "Consumer groups")
+            expect(page.get_by_role("row", name="readers")).to_contain_text("Active")
+        finally:
+            consumer.send_signal(signal.SIGINT)
+            consumer.wait(20)
+    page.reload()
+    expect(page.get_by_role("row", name="readers")).to_contain_text("Inactive")
+    open_tab(page, "Overview")
+    expect(page.locator(".events")).to_contain_text("Test message sent to")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_fits_and_is_accessible(door: Door, visit: New, width: int, dark: bool) -> None:
+    addon = door.add("kafkacluster", "basic-0")
+    visitor = visit(width=width, dark=dark)
+    page = visitor.come_through(door, addon)
+
+    def assert_fine() -> None:
+        visitor.assert_fits()
+        visitor.assert_accessible()
+
+    for tab in ("Topics", "Consumer groups", "Messages", "Getting started"):
+        open_tab(page, tab)
+        assert_fine()
+    open_tab(page, "Topics")
+    topic(page, "a-topic-whose-name-is-as-long-as-people-make-them." + "x" * 60, 2)
+    assert_fine()
+    page.get_by_role("button", name="Create topic…").click()
+    page.locator("dialog .more summary").click()
+    assert_fine()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="a-topic-whose").click()
+    expect(page.get_by_role("heading", name="Partitions")).to_be_visible()
+    assert_fine()
+    page.get_by_role("button", name="Delete…").click()
+    assert_fine()
+    page.keyboard.press("Escape")
+    open_tab(page, "Consumer groups")
+    page.get_by_role("button", name="Register group…").click()
+    assert_fine()
+    page.get_by_role("textbox", name="Name").fill("readers")
+    page.get_by_role("button", name="Register group", exact=True).click()
+    page.get_by_role("link", name="readers").click()
+    expect(page.get_by_role("heading", name="Members")).to_be_visible()
+    assert_fine()
+    open_tab(page, "Messages")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.locator(".record summary").click()
+    assert_fine()
+    open_tab(page, "Getting started")
+    assert_fine()
