@@ -42,9 +42,10 @@ sandbox: setup-run ## Start the stand-in Heroku alone
 conformance: setup-run ## Check a running service against the Partner API (SERVICE=inference ARGS="--only sso")
 	@$(BIN)/python manage.py conformance $(SERVICE) $(ARGS)
 
-bench: setup ## Measure the Partner API and the inference gateway
+bench: setup ## Measure the Partner API, the inference gateway and Kafka's tenants
 	@$(BIN)/python -m bench.partner_api
 	@$(BIN)/python -m bench.gateway
+	@$(BIN)/python -m bench.kafka
 
 clean: ## Remove data, builds, caches and installed packages
 	@$(PYTHON) -m local clean

@@ -49,7 +49,8 @@ def recommended_settings(produce: int, consume: int) -> list[tuple[str, str]]:
     """Client settings with which a plan's rates are used evenly; see the numbers of `docs/kafkacluster.md`.
 
     A throttled fetch is answered empty, so a consumer that asks for much at once gets less than its quota: it does
-    best with fetches of at most half a second's worth.
+    best with fetches of at most half a second's worth. librdkafka takes such a small `fetch.max.bytes` only together
+    with a `message.max.bytes` that is no larger.
     """
     fetch = max(1_024, consume // 2)
     return [
@@ -58,6 +59,7 @@ def recommended_settings(produce: int, consume: int) -> list[tuple[str, str]]:
         ("delivery.timeout.ms", "300000"),
         ("fetch.max.bytes", str(fetch)),
         ("max.partition.fetch.bytes", str(fetch)),
+        ("message.max.bytes", f"{fetch} (consumers on librdkafka)"),
     ]
 
 

@@ -56,7 +56,14 @@ Run = Callable[[Pace, float], None]
 def run_together(runs: list[tuple[Pace, Run]]) -> list[Pace]:
     """Let every client go at once for the whole time; their paces."""
     began = time.monotonic()
-    threads = [threading.Thread(target=run, args=(pace, began)) for pace, run in runs]
+
+    def guarded(pace: Pace, run: Run) -> None:
+        try:
+            run(pace, began)
+        except Exception as error:  # noqa: BLE001 - a thread's error is told with its pace
+            pace.problems.append(repr(error))
+
+    threads = [threading.Thread(target=guarded, args=each) for each in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -66,10 +73,10 @@ def run_together(runs: list[tuple[Pace, Run]]) -> list[Pace]:
     return [pace for pace, _ in runs]
 
 
-def producer(client: dict[str, Any], topic: str, *, partitions: int, quota: int, brokers: int) -> Run:
-    """A client that keeps every partition of a topic busy; its quota is in bytes per second on the whole cluster."""
-    batch = max(1_000, min(64_000, quota // brokers // 2))
-    value = b"x" * max(200, batch // 8)
+def producer(client: dict[str, Any], topic: str, *, partitions: int, quota: int) -> Run:
+    """A client that keeps every partition of a topic busy, with the batches that are recommended for its quota."""
+    batch = min(64_000, quota // 2)
+    value = b"x" * max(500, batch // 8)
 
     def run(pace: Pace, began: float) -> None:
         waiting = dict.fromkeys(range(partitions), 0)
@@ -120,8 +127,7 @@ def consumer(client: dict[str, Any], topic: str, *, partitions: int, group: str,
                 "enable.auto.commit": False,
                 "fetch.max.bytes": fetch,
                 "max.partition.fetch.bytes": fetch,
-                "fetch.message.max.bytes": fetch,
-                "queued.max.messages.kbytes": max(1, 2 * fetch // 1000),
+                "message.max.bytes": fetch,
                 "auto.offset.reset": "earliest",
             }
         )

@@ -8,18 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from addon.kafkacluster import rates
 from addon.kafkacluster.cluster import Cluster
+from addon.kafkacluster.cluster_views import recommended_settings
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.rates import RANGES, Rate, history, keep, live_rate, read_metrics, sample_rates
 from addon.kafkacluster.usage import count_usage
-from provisioning.services import service_of
+from provisioning.services import PlanSpec, all_services, service_of
 from tests.kafkacluster.conftest import Customer
 from tests.support.partner import Partner, run_operations
+from tests.support.sso import log_in
 
 pytestmark = pytest.mark.django_db
 New = Callable[..., Customer]
@@ -192,3 +196,39 @@ def test_a_user_that_is_no_tenant_of_this_cluster_is_not_kept(customer: New) -> 
     assert LiveRate.objects.get().produce == 8
     keep(shop.tenant.cluster, {}, estimated=False)
     assert not LiveRate.objects.exists()
+
+
+def test_the_quotas_page_tells_what_is_known_in_words(customer: New, client: Client) -> None:
+    shop = customer(plan="starter")
+    assert log_in(client, shop.resource).status_code == 302
+    page = reverse("kafkacluster:quotas", args=[shop.resource.uuid])
+    fragment = reverse("kafkacluster:live", args=[shop.resource.uuid])
+    assert "The rates are not known at the moment" in client.get(page).content.decode()
+    row = shop.tenant.cluster
+    keep(row, {}, estimated=False)
+    assert "0 B/s of 8 kB/s" in client.get(fragment).content.decode()
+    rate = Rate(produce=8_000, consume=4_000, produce_throttle_ms=1_500)
+    keep(row, {shop.user: rate}, estimated=False)
+    for address in (page, fragment):
+        told = client.get(address, {"range": "week"}).content.decode()
+        assert "8 kB/s of 8 kB/s" in told
+        assert told.count("Clients are being slowed, nothing is lost.") == 1
+        assert "holds each produce request back for 1.5 s on average" in told
+    assert "No traffic in the last" not in client.get(page).content.decode()
+    SharedCluster.objects.update(metrics_urls="")
+    keep(row, {shop.user: Rate(produce=10, consume=None)}, estimated=True)
+    told = client.get(fragment).content.decode()
+    assert "<strong>Estimated</strong> from how fast your stored data grows" in told
+    assert "Not known: this cluster has no metrics of what is consumed" in told
+
+
+@pytest.mark.parametrize("plan", all_services()["kafkacluster"].plans, ids=lambda plan: plan.slug)
+def test_a_client_takes_the_settings_that_are_recommended_for_each_plan(plan: PlanSpec) -> None:
+    settings = dict(
+        recommended_settings(plan.limits["produce_bytes_per_second"], plan.limits["consume_bytes_per_second"])
+    )
+    numbers = {name: value.split(" ")[0] for name, value in settings.items()}
+    producing = ("batch.size", "linger.ms", "delivery.timeout.ms")
+    Producer({name: numbers[name] for name in producing})
+    consuming = {name: value for name, value in numbers.items() if name not in producing}
+    Consumer({"group.id": "any", **consuming}).close()

@@ -29,7 +29,7 @@ def running(customer: New, three: SharedCluster) -> Callable[[SharedCluster], li
             shop = customer(plan=plan)
             quota = limits_of(shop).produce_bytes_per_second
             name = f"produce, {plan}, {brokers} broker(s)"
-            run = producer(shop.client(), topic_of(shop, 3), partitions=3, quota=quota, brokers=brokers)
+            run = producer(shop.client(), topic_of(shop, 3), partitions=3, quota=quota)
             runs.append((Pace(name, quota), run))
         for plan in CONSUMERS:
             shop = customer(plan=plan)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from confluent_kafka import Producer
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -73,6 +74,33 @@ def test_a_suspended_tenant_s_clients_are_refused_and_find_everything_again(
         f"Suspended: clients are refused: {REASON}",
         "Suspension ended: clients can connect again",
     ]
+
+
+def test_a_connection_that_is_open_is_refused_at_once_and_let_in_again(
+    customer: New, cluster: Cluster
+) -> None:
+    shop = customer()
+    topic = shop.topic(cluster)
+    told: list[str | None] = []
+    producer = Producer(shop.client())
+
+    def send() -> str | None:
+        producer.produce(
+            topic, b"x", on_delivery=lambda error, _: told.append(error.name() if error else None)
+        )
+        producer.flush(15)
+        return told[-1]
+
+    assert send() is None
+    suspend(shop)
+    assert send() == "TOPIC_AUTHORIZATION_FAILED"
+    rights.resume(shop.resource.pk, actor="operator")
+    rights.apply_due_rights()
+    assert send() is None
+    # A password that is taken away ends no connection: only rights do.
+    for mechanism in cluster.mechanisms(shop.user)[shop.user]:
+        cluster.remove_password(shop.user, mechanism)
+    assert send() is None
 
 
 def test_a_suspension_is_kept_by_the_comparison_and_may_be_repeated(customer: New, cluster: Cluster) -> None:
