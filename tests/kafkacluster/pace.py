@@ -13,6 +13,9 @@ SETTLE_SECONDS = 10.0
 """What a full quota window lets through at once is paid for by then."""
 
 SECONDS = 60.0
+WINDOW_SECONDS = 5.0
+"""`quota.window.num` times `quota.window.size.seconds` of our brokers."""
+
 OUTSTANDING = 16
 """Records that wait for a partition: enough to keep it busy, few enough that no broker's share waits for another's."""
 
@@ -45,6 +48,16 @@ class Pace:
         middle = sum(at for at, _ in points) / len(points)
         spread = sum((at - middle) ** 2 for at, _ in points)
         return sum((at - middle) * total for at, total in points) / spread
+
+    @property
+    def in_time(self) -> int:
+        """Bytes that came through from the beginning to the end of the minute, the first burst included."""
+        return max((total for at, total in self.seen if at <= SETTLE_SECONDS + SECONDS), default=0)
+
+    @property
+    def allowed(self) -> float:
+        """What the quota lets through in that time at most: its rate all the while, and one full window at once."""
+        return self.quota * (SETTLE_SECONDS + SECONDS + WINDOW_SECONDS)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.sustained:,.0f} of {self.quota:,} bytes/s ({self.sustained / self.quota:.0%})"

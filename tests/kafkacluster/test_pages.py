@@ -44,7 +44,7 @@ def group_of(topic: str) -> str:
 
 def lists(shop: Customer) -> list[str]:
     """The pages that name nothing."""
-    return [address(shop, page) for page in ("topics", "groups", "quotas", "live", "replication")]
+    return [address(shop, page) for page in ("topics", "groups", "replication")]
 
 
 def pages(shop: Customer, topic: str) -> list[str]:

