@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from addon.inference import totals
+from addon.inference.config import usage_retention
 from addon.inference.models import Period, RollUpMark
-from addon.inference.recount import replace_totals
 from provisioning.models import Heartbeat
 
 log = structlog.get_logger(__name__)
@@ -79,6 +79,20 @@ _STORE_MINUTES = totals.store(
     ),
     head=_HEAD,
 )
+# The minutes that these hours would be totalled from are gone.
+_STORE_LATE_HOURS = totals.store(
+    Period.HOUR,
+    totals.longer(
+        Period.HOUR,
+        source="({}) AS minutes".format(
+            totals.minutes(
+                events=_within("u", totals.EVENTS, column="at", length="hour"),
+                failures=_within("f", totals.FAILURES, column="at", length="hour"),
+            )
+        ),
+    ),
+    head=_HEAD,
+)
 _STORE_HOURS = _from_shorter(Period.HOUR, Period.MINUTE)
 _STORE_DAYS = _from_shorter(Period.DAY, Period.HOUR)
 
@@ -137,25 +151,34 @@ def minutes_begin(now: datetime) -> datetime:
 
 
 def _total(touched: Touched) -> None:
-    begin = minutes_begin(timezone.now())
-    late = {pair for pair in touched if pair[1] < begin}
-    for day in {_begin(Period.DAY, start) for _, start in late}:
-        # The minutes that an hour of then would be totalled from are gone.
-        log.warning("inference.usage.very_late", day=day.date().isoformat())
-        for period in (Period.HOUR, Period.DAY):
-            replace_totals(period, begin=day, end=day + timedelta(days=1))
-    touched = touched - late
+    now = timezone.now()
+    gone = {pair for pair in touched if pair[1] < now - usage_retention()}
+    if gone:
+        # What would be counted again is deleted by now: the totals of then stay as they are.
+        log.error("inference.usage.too_late", alarm=True, minutes=len(gone))
+    late = {pair for pair in touched - gone if pair[1] < minutes_begin(now)}
+    fresh = touched - gone - late
+    late_hours, fresh_hours = _begins(Period.HOUR, late), _begins(Period.HOUR, fresh)
     with connection.cursor() as cursor:
-        cursor.execute(_STORE_MINUTES, _columns(touched))
-        for period, statement in ((Period.HOUR, _STORE_HOURS), (Period.DAY, _STORE_DAYS)):
-            touched = {(resource, _begin(period, start)) for resource, start in touched}
-            cursor.execute(statement, _columns(touched))
+        for statement, chosen in (
+            (_STORE_MINUTES, fresh),
+            (_STORE_HOURS, fresh_hours),
+            (_STORE_LATE_HOURS, late_hours),
+            (_STORE_DAYS, _begins(Period.DAY, late_hours | fresh_hours)),
+        ):
+            if chosen:
+                cursor.execute(statement, _columns(chosen))
 
 
 def _columns(touched: Touched) -> dict[str, list[int] | list[datetime]]:
     # In order, so that rows are locked in the order of the index.
     pairs = sorted(touched)
     return {"resources": [resource for resource, _ in pairs], "starts": [start for _, start in pairs]}
+
+
+def _begins(period: Period, touched: Touched) -> Touched:
+    """The periods that shorter ones lie in."""
+    return {(resource, _begin(period, start)) for resource, start in touched}
 
 
 def _begin(period: Period, at: datetime) -> datetime:

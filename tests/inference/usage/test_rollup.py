@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from addon.inference import rollup, upkeep
 from addon.inference.models import Period, RequestFailure, RollUpMark, UsageEvent, UsageTotal
@@ -233,13 +234,27 @@ def test_a_recount_finds_and_mends_what_differs_and_nothing_else(
     assert {k: r for k, r in stored().items() if k[1] != "minute" or k[2] >= days_ago(13)} == kept
 
 
-def test_what_is_old_is_deleted_and_its_totals_stay(resource: Resource, record: Record) -> None:
+def test_a_row_later_than_the_retention_leaves_the_totals_of_then_alone(
+    resource: Resource, record: Record
+) -> None:
+    record(event(resource, days_ago(95)))
+    with capture_logs() as logs:
+        roll_up()
+    assert stored() == {}
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["inference.usage.too_late"]
+
+
+def test_what_is_old_is_deleted_and_its_totals_stay(
+    resource: Resource, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record(
         *(event(resource, days_ago(days), recorded_at=days_ago(days)) for days in (1, 50, 100, 500)),
         failure(resource, days_ago(100), recorded_at=days_ago(100)),
         failure(resource, days_ago(1)),
     )
-    roll_up()
+    with monkeypatch.context() as then:
+        then.setattr(rollup, "usage_retention", lambda: timedelta(days=1000))
+        roll_up()
     purged = upkeep.purge()
     assert (purged.events, purged.failures) == (2, 1)
     assert {(days_ago(0) - row.at).days for row in UsageEvent.objects.all()} == {1, 50}
@@ -249,10 +264,14 @@ def test_what_is_old_is_deleted_and_its_totals_stay(resource: Resource, record: 
     assert requests_in(Period.DAY) == 4
 
 
-def test_a_row_that_was_not_rolled_up_is_never_deleted(resource: Resource, record: Record) -> None:
+def test_a_row_that_was_not_rolled_up_is_never_deleted(
+    resource: Resource, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record(event(resource, days_ago(100), recorded_at=days_ago(100)))
     assert upkeep.purge().events == 0
-    roll_up()
+    with monkeypatch.context() as then:
+        then.setattr(rollup, "usage_retention", lambda: timedelta(days=1000))
+        roll_up()
     assert upkeep.purge().events == 1
     assert requests_in(Period.DAY) == 1
 
