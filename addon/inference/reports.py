@@ -168,5 +168,7 @@ def usage_report(resource: Resource, chosen: Range) -> Report:
         number = (row[0] - first) // chosen.step
         if number < count:
             points[number].use.add(row)
-            total.add(row)
+    for point in points:
+        if point.use.attempts:
+            total.add((point.start, *(getattr(point.use, name) for name in _COLUMNS[1:])))
     return Report(chosen, points, total)

@@ -1,8 +1,6 @@
 """The playground's endpoint: who may use it, from where, and that it is limited and metered like any request."""
 
-import itertools
 import json
-import time
 import uuid
 from typing import Any
 
@@ -14,16 +12,12 @@ from tests.inference.conftest import Addon, Gateway
 from tests.support.sso import login_form
 from tests.support.stack import until
 
-# Two logins of one add-on in one second would have the same tokens, of which each works once.
-moments = (time.time() - number for number in itertools.count(1))
-
 
 def opened(gateway: Gateway, addon: Addon, **changes: Any) -> requests.Session:
     """A browser that has opened the add-on's dashboard."""
     form = login_form(
         Resource(uuid=uuid.UUID(addon.uuid)),
         salt=gateway.secrets["INFERENCE_SSO_SALTS"],
-        at=next(moments),
         **changes,
     )
     browser = requests.Session()
@@ -105,9 +99,9 @@ def test_who_heroku_did_not_name_may_only_look(gateway: Gateway) -> None:
     ],
     ids=str,
 )
-def test_a_request_that_another_site_could_make_is_refused(
-    gateway: Gateway, addon: Addon, headers: dict[str, Any]
-) -> None:
+def test_a_request_that_another_site_could_make_is_refused(gateway: Gateway, headers: dict[str, Any]) -> None:
+    # Of its own: two logins of one add-on in one second have the same tokens, of which each works once.
+    addon = gateway.provision("nova-lite")
     with opened(gateway, addon) as browser:
         answer = browser.post(
             f"{gateway.web_url}/dashboard/{addon.uuid}/playground/chat",
@@ -146,9 +140,8 @@ def test_a_stopped_answer_is_metered_for_what_was_produced(gateway: Gateway) -> 
     assert rows[0]["outcome"] == "hung_up"
 
 
-def test_other_addresses_of_the_dashboard_are_django_s_and_get_is_refused(
-    gateway: Gateway, addon: Addon
-) -> None:
+def test_other_addresses_of_the_dashboard_are_django_s_and_get_is_refused(gateway: Gateway) -> None:
+    addon = gateway.provision("nova-lite")
     with opened(gateway, addon) as browser:
         address = f"{gateway.web_url}/dashboard/{addon.uuid}/playground"
         assert browser.get(f"{address}/chat", timeout=30).status_code == 405
