@@ -4,10 +4,9 @@ import time
 
 from celery import shared_task
 
-from provisioning import access, operations
+from provisioning import access, operations, wakeups
 from provisioning import reconcile as comparison
 from provisioning import sweep as sweeper
-from provisioning.wakeups import wake_grant
 
 _TOGETHER_SECONDS = 5.0
 
@@ -18,6 +17,18 @@ def run_operation(operation_id: int) -> None:
     operations.run(operation_id)
 
 
+@shared_task(name="provisioning.spread_operations")
+def spread_operations(*operation_ids: int) -> None:
+    """Wake a worker for each of several operations."""
+    wakeups.spread_operations(operation_ids)
+
+
+@shared_task(name="provisioning.exchange_grant")
+def exchange_grant(access_id: int) -> None:
+    """Exchange one grant for tokens."""
+    access.exchange_grant(access_id)
+
+
 @shared_task(name="provisioning.exchange_grants")
 def exchange_grants(*access_ids: int) -> None:
     """Exchange grants for tokens; when the first ones take long, the others are left to other workers."""
@@ -26,7 +37,7 @@ def exchange_grants(*access_ids: int) -> None:
         if time.monotonic() < until:
             access.exchange_grant(access_id)
         else:
-            wake_grant(access_id)
+            wakeups.wake_grant(access_id)
 
 
 @shared_task(name="provisioning.sweep")

@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -21,9 +22,15 @@ _QUIET_SECONDS = 2.0
 _PENDING_MOST = 10_000
 _GATHER_SECONDS = 0.02
 _GATHER_MOST = 100
-_ROWS_A_MESSAGE = {"grants": 5}
-"""How many rows share a message; one where nothing is said. Sending costs as much as a request's statements do, but a
-worker takes the rows of a message one after the other, and when one of them kills it, all are begun anew.
+_SHARED = {
+    "provisioning.exchange_grant": ("provisioning.exchange_grants", 5),
+    "provisioning.run_operation": ("provisioning.spread_operations", 20),
+}
+"""The task that takes the wake-ups which come at the same time, and how many of them: to send one costs as much as a
+request's statements.
+
+A worker exchanges the grants of a message one after the other. Operations it only sends on, one by one: they may take
+long, and one that kills its worker takes no other with it.
 """
 
 
@@ -60,9 +67,10 @@ class _Sender:
             for task, row, queue_name, countdown in gathered:
                 rows.setdefault((task, queue_name, countdown), []).append(row)
             for (task, queue_name, countdown), numbers in rows.items():
-                most = _ROWS_A_MESSAGE.get(queue_name, 1)
+                shared, most = _SHARED[task]
                 for start in range(0, len(numbers), most):
-                    self._send_one(task, numbers[start : start + most], queue_name, countdown)
+                    some = numbers[start : start + most]
+                    self._send_one(task if len(some) == 1 else shared, some, queue_name, countdown)
             for _ in gathered:
                 self._pending.task_done()
 
@@ -81,6 +89,14 @@ class _Sender:
 _sender = _Sender()
 
 
+def spread_operations(operation_ids: Sequence[int]) -> None:
+    """Wake a worker for each of these operations, by a message of its own. For a worker: it waits for the broker."""
+    for operation_id in operation_ids:
+        current_app.send_task(
+            "provisioning.run_operation", args=[operation_id], queue="operations", expires=300, retry=False
+        )
+
+
 def wake_operation(operation_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker for this operation (in `countdown` seconds, a few at most)."""
     transaction.on_commit(
@@ -96,7 +112,7 @@ def wake_task(task: str, row: int, *, queue_name: str) -> None:
 def wake_grant(access_id: int, *, countdown: float | None = None) -> None:
     """After the commit, wake a worker to exchange this grant before it runs out."""
     transaction.on_commit(
-        partial(_sender.send, "provisioning.exchange_grants", access_id, "grants", countdown)
+        partial(_sender.send, "provisioning.exchange_grant", access_id, "grants", countdown)
     )
 
 

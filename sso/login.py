@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from provisioning import audit
+from provisioning import audit, rows
 from provisioning.models import Resource
 from provisioning.partner_secrets import partner_secrets
 from provisioning.services import all_services
@@ -68,7 +68,7 @@ def log_in(form: LoginForm, *, cookies: dict[str, str]) -> Login:
 
 def _verified_resource(form: LoginForm) -> Resource:
     uuid, seconds = form.uuid, form.seconds
-    resource = Resource.objects.select_related("plan").filter(uuid=uuid or _NO_UUID).first()
+    resource = rows.fetch(Resource, "uuid = %s", [uuid or _NO_UUID])
     # An unknown resource costs the same hashes as a known one, under salts that nobody can have used.
     salts = partner_secrets(resource.service).sso_salts if resource else _decoy_salts()
     salt = tokens.matching_salt(form, salts)

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.http import HttpResponseBase
 from django.utils import timezone
 
+from provisioning import rows
 from provisioning.models import Resource
 from sso.models import DashboardSession, Role
 from sso.tokens import stored_digest
@@ -51,16 +52,18 @@ def start_session(
         DashboardSession.objects.filter(resource=resource, token_digest=stored_digest(replaces)).delete()
     token = secrets.token_urlsafe(32)
     now = timezone.now()
-    DashboardSession.objects.create(
-        token_digest=stored_digest(token),
-        resource=resource,
-        role=role,
-        user_id=user_id,
-        email=email,
-        app_hint=app_hint,
-        created_at=now,
-        last_seen_at=now,
-        expires_at=now + timedelta(seconds=settings.SSO_SESSION_ABSOLUTE_SECONDS),
+    rows.insert(
+        DashboardSession(
+            token_digest=stored_digest(token),
+            resource=resource,
+            role=role,
+            user_id=user_id,
+            email=email,
+            app_hint=app_hint,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + timedelta(seconds=settings.SSO_SESSION_ABSOLUTE_SECONDS),
+        )
     )
     return token
 

@@ -1,6 +1,8 @@
 """Nothing outside of Postgres is touched while Heroku waits, and a broker that is away or hangs is not noticed."""
 
+import base64
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -16,7 +18,7 @@ from celery import Celery
 from django.conf import settings as django_settings
 
 from local.ports import free_port
-from provisioning import wakeups
+from provisioning import tasks, wakeups
 from provisioning.services import all_services
 from tests.support.partner import Partner, provision_body
 
@@ -206,3 +208,32 @@ def test_wake_ups_that_cannot_be_sent_are_dropped_and_never_pile_up(monkeypatch:
         sender.send("provisioning.run_operation", row, "operations", None)
     assert sender._pending.qsize() == wakeups._PENDING_MOST
     ended.set()
+
+
+def tasks_sent(redis_url: str, queue: str) -> list[tuple[str, list[int]]]:
+    """Name and rows of each message in a queue, oldest first."""
+    with redis.Redis.from_url(redis_url) as client:
+        sent = [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
+    return [(each["headers"]["task"], json.loads(base64.b64decode(each["body"]))[0]) for each in sent]
+
+
+def test_wake_ups_of_one_instant_share_messages_and_no_operation_waits_for_another(
+    broker: Callable[..., None], redis_url: str
+) -> None:
+    broker(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete("operations", "grants")
+    for row in range(1, 8):
+        wakeups._sender.send("provisioning.run_operation", row, "operations", None)
+        wakeups._sender.send("provisioning.exchange_grant", row, "grants", None)
+    wakeups.flush()
+    assert tasks_sent(redis_url, "operations") == [("provisioning.spread_operations", [1, 2, 3, 4, 5, 6, 7])]
+    assert tasks_sent(redis_url, "grants") == [
+        ("provisioning.exchange_grants", [1, 2, 3, 4, 5]),
+        ("provisioning.exchange_grants", [6, 7]),
+    ]
+    tasks.spread_operations(1, 2)
+    assert tasks_sent(redis_url, "operations")[1:] == [
+        ("provisioning.run_operation", [1]),
+        ("provisioning.run_operation", [2]),
+    ]

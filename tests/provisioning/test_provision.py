@@ -73,7 +73,7 @@ def test_the_grant_is_kept_sealed_and_its_exchange_is_woken_on_commit(
     with django_capture_on_commit_callbacks(execute=True):
         resource = partner.provisioned(oauth_grant={"code": "5b0f9f64-made-up"})
     assert resource.access.get_sealed("grant_code") == "5b0f9f64-made-up"
-    assert woken.rows("provisioning.exchange_grants") == [resource.access.pk]
+    assert woken.rows("provisioning.exchange_grant") == [resource.access.pk]
     assert [queue for name, _, queue, _ in woken.sent if "grant" in name] == ["grants"]
 
 

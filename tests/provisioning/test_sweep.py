@@ -93,7 +93,7 @@ def test_a_grant_whose_wake_up_was_lost_is_found(
     waiting = inference.provisioned().access
     inference.provisioned(oauth_grant=None)
     assert swept().grants == 1
-    assert woken.sent == [("provisioning.exchange_grants", waiting.pk, "grants", None)]
+    assert woken.sent == [("provisioning.exchange_grant", waiting.pk, "grants", None)]
     assert swept().grants == 0
     PlatformAccess.objects.filter(pk=waiting.pk).update(woken_at=timezone.now() - timedelta(seconds=25))
     assert swept().grants == 1
