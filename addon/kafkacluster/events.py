@@ -1,5 +1,6 @@
 """What happens to a tenant, its topics and consumer groups, in the words of a dashboard's recent events."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,13 +10,13 @@ Words = Callable[[Mapping[str, Any], Mapping[str, str]], str]
 
 
 def _of(text: str) -> Words:
-    """The event's detail filled into `text`."""
-    return lambda detail, plans: text.format_map(detail)
+    """The event's detail filled into `text`, with a question mark for what an older release did not note."""
+    return lambda detail, plans: text.format_map(defaultdict(lambda: "?", detail))
 
 
 def _settings(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
-    values = ", ".join(f"{name} = {value}" for name, value in detail["settings"].items())
-    return f"Topic {detail['topic']} configured: {values}"
+    values = ", ".join(f"{name} = {value}" for name, value in detail.get("settings", {}).items())
+    return f"Topic {detail.get('topic', '?')} configured: {values}"
 
 
 TOLD: dict[str, Told] = {

@@ -127,7 +127,7 @@ def test_the_quick_start_for_kafka_uses_the_tenants_own_prefix(
     ready: Callable[..., Resource], opened: Opened
 ) -> None:
     resource = ready("kafkacluster")
-    assert f"{resource.kafka_tenant.prefix}orders" in html(opened(resource), resource)
+    assert f"{resource.kafka_tenant.prefix}orders" in html(opened(resource), resource, "start/")
 
 
 def test_this_months_estimate_is_the_plans_share_so_far(
