@@ -21,7 +21,6 @@ from django.db import (
     DataError,
     IntegrityError,
     InterfaceError,
-    close_old_connections,
     connection,
 )
 
@@ -254,9 +253,9 @@ def _columns(rows: list[Any], names: dict[str, str]) -> list[list[Any]]:
 def _commit(rows: _Rows) -> set[uuid.UUID]:
     """Write `rows`; the ids of usage that Postgres will never take.
 
-    Each statement commits by itself and may be repeated: together they need no transaction.
+    Each statement commits by itself and may be repeated: together they need no transaction. The thread's connection is
+    not looked at before: one that died is noticed by the statement, which is then repeated on a new one.
     """
-    close_old_connections()
     refused: set[uuid.UUID] = set()
     try:
         with connection.cursor() as cursor:
