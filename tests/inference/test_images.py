@@ -130,7 +130,15 @@ def fetched(*urls: str) -> list[str]:
         {"role": "system", "content": "x"},
         {"role": "user", "content": [{"type": "text", "text": "y"}, *parts]},
     ]
-    asyncio.run(images.fetch_images(messages))
+
+    async def fetch() -> None:
+        try:
+            await images.fetch_images(messages)
+        finally:
+            # aiohttp leaves a TLS connection to the loop to close, which here ends at once.
+            await asyncio.sleep(0.1)
+
+    asyncio.run(fetch())
     return [part["image_url"]["url"] for part in messages[1]["content"][1:]]
 
 

@@ -125,7 +125,7 @@ def test_a_look_by_time_begins_with_the_first_record_of_that_time(customer: New)
 def test_a_look_is_bounded_in_bytes_by_what_the_plan_gives_at_once(customer: New) -> None:
     shop = customer(plan="basic-0")
     topic = make(shop)
-    fill(shop, topic, 8, size=100_000)
+    fill(shop, topic, 20, size=100_000)
     found = look(shop, topic, partition=0, position=Position(kind="earliest"))
     assert shop.resource.plan is not None
     most = budget(Limits.of(shop.resource.plan))
