@@ -219,7 +219,11 @@ def served(name: str, port: int, environment: dict[str, str]) -> Iterator[None]:
     workers = 1 if name == "application" else WORKERS
     program = Program(
         name=name,
-        argv=[sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", f"bench.instant:{name}"],
+        argv=[
+            *(sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"),
+            # One that is replaced in the middle would refuse connections for a moment.
+            *("--max-requests", "0", f"bench.instant:{name}"),
+        ],
         environment={**environment, "PORT": str(port), "WEB_CONCURRENCY": str(workers)},
         folder=PROJECT,
     )
