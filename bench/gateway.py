@@ -141,7 +141,13 @@ def measure_all(ways: list[Way]) -> dict[tuple[str, bool, int], Measured]:
             number = whole // STREAMED_SHARE if streamed else whole
             for way in ways:
                 key = (way.name, streamed, concurrency)
-                found[key] = measure(way, number, streamed=streamed, concurrency=concurrency)
+                try:
+                    found[key] = measure(way, number, streamed=streamed, concurrency=concurrency)
+                except SystemExit as wrong:
+                    if way.share == 1:
+                        raise
+                    print(f"{way.name} is left out here: {wrong}")  # another gateway's own trouble
+                    continue
                 result, direct = found[key].result, found["direct", streamed, concurrency].result
                 print(
                     f"{'50 parts' if streamed else 'whole':<10}{concurrency:>8}  {way.name:<9}"
