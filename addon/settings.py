@@ -128,57 +128,29 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = ""
+
+
+def _every(
+    schedule: float | crontab, task: str, *, queue: str, expires: float | None = None
+) -> dict[str, Any]:
+    """An entry of the schedule: seconds or a time of day; a message nobody took by the next one is dropped."""
+    until = schedule if expires is None and not isinstance(schedule, crontab) else expires
+    return {"task": task, "schedule": schedule, "options": {"expires": until, "queue": queue}}
+
+
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "provisioning.sweep",
-        "schedule": ENV.sweep_interval_seconds,
-        "options": {"expires": 60, "queue": "maintenance"},
-    },
-    "reconcile": {
-        "task": "provisioning.reconcile",
-        "schedule": 86400.0,
-        "options": {"expires": 3600, "queue": "maintenance"},
-    },
-    "inference-roll-up": {
-        "task": "inference.roll_up",
-        "schedule": 15.0,
-        "options": {"expires": 15, "queue": "usage"},
-    },
-    "inference-settle-interrupted": {
-        "task": "inference.settle_interrupted",
-        "schedule": 15.0,
-        "options": {"expires": 15, "queue": "usage"},
-    },
-    "inference-usage-upkeep": {
-        "task": "inference.keep_up_usage",
-        "schedule": crontab(hour=3, minute=20),
-        "options": {"expires": 3600, "queue": "usage"},
-    },
-    "kafka-usage": {
-        "task": "kafkacluster.count_usage",
-        "schedule": 60.0,
-        "options": {"expires": 60, "queue": "usage"},
-    },
-    "kafka-topics": {
-        "task": "kafkacluster.settle_topics",
-        "schedule": 30.0,
-        "options": {"expires": 30, "queue": "maintenance"},
-    },
-    "kafka-rates": {
-        "task": "kafkacluster.sample_rates",
-        "schedule": 10.0,
-        "options": {"expires": 10, "queue": "usage"},
-    },
-    "kafka-reconcile": {
-        "task": "kafkacluster.reconcile",
-        "schedule": 900.0,
-        "options": {"expires": 900, "queue": "maintenance"},
-    },
-    "purge-logins": {
-        "task": "sso.purge",
-        "schedule": 900.0,
-        "options": {"expires": 900, "queue": "maintenance"},
-    },
+    "sweep": _every(ENV.sweep_interval_seconds, "provisioning.sweep", queue="maintenance", expires=60),
+    "reconcile": _every(86400.0, "provisioning.reconcile", queue="maintenance", expires=3600),
+    "inference-roll-up": _every(15.0, "inference.roll_up", queue="usage"),
+    "inference-settle-interrupted": _every(15.0, "inference.settle_interrupted", queue="usage"),
+    "inference-usage-upkeep": _every(
+        crontab(hour=3, minute=20), "inference.keep_up_usage", queue="usage", expires=3600
+    ),
+    "kafka-usage": _every(60.0, "kafkacluster.count_usage", queue="usage"),
+    "kafka-topics": _every(30.0, "kafkacluster.settle_topics", queue="maintenance"),
+    "kafka-rates": _every(10.0, "kafkacluster.sample_rates", queue="usage"),
+    "kafka-reconcile": _every(900.0, "kafkacluster.reconcile", queue="maintenance"),
+    "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
 }
 
 # --- Heroku ---------------------------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from local import folders
 from local.kafka_jars import Jars, KafkaError
 from local.kafka_settings import EXPORTER, LOGGING, OPERATOR, NodeAddresses, properties
-from local.ports import PortTakenError, free_port, is_taken
+from local.ports import free_port
 from local.program import STORES, Program, RunningProgram
 from local.server import EmbeddedServer, end_orphans, kept_password
 from local.watcher import Watcher
@@ -81,8 +80,6 @@ class Kafka(EmbeddedServer):
         self._metrics_port = 0
         self._watcher = watcher or Watcher()
         self._owns_watcher = watcher is None
-        self._lock: IO[str] | None = None
-        self._running: RunningProgram | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -98,17 +95,8 @@ class Kafka(EmbeddedServer):
         }
 
     def claim(self) -> None:
-        """Lock the folder, end an orphaned broker in it, and settle the ports. May be called again.
-
-        Raises InUseError when another launcher uses the folder, PortTakenError when the tenants' port is held.
-        """
-        if self._lock is None:
-            self._lock = folders.lock(self.folder / "lock")
-            end_orphans(self._configuration)
-        if self.port == 0:
-            self.port = free_port()
-        elif is_taken(self.port):
-            raise PortTakenError(self.port)
+        """As every server's; the operator's listener and the exporter get ports too."""
+        super().claim()
         if self._admin_port == 0:
             self._admin_port, self._metrics_port = free_port(), free_port()
 
@@ -136,16 +124,8 @@ class Kafka(EmbeddedServer):
             stop_seconds=STOP_SECONDS,
         )
 
-    def prepared(self) -> Program:
-        """Prepare and return the broker as a program: what a supervisor calls before each start."""
-        self.prepare()
-        return self.program()
-
-    def release(self) -> None:
-        """Give up the folder's lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def _end_orphans(self) -> None:
+        end_orphans(self._configuration)
 
     def is_ready(self) -> bool:
         """Tell whether the broker has said that it is up since its last start."""

@@ -14,12 +14,10 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 import psutil
 
 from local import folders
-from local.ports import PortTakenError, free_port, is_taken
 from local.program import STORES, Program, RunningProgram
 from local.server import EmbeddedServer
 from local.watcher import Watcher
@@ -69,8 +67,6 @@ class Postgres(EmbeddedServer):
         self._settings = _FAST if fast else _DURABLE
         self._watcher = watcher or Watcher()
         self._owns_watcher = watcher is None
-        self._lock: IO[str] | None = None
-        self._running: RunningProgram | None = None
         if self.user is not None:
             # Data written under one system user keeps that user, whatever this machine has by now.
             owner = self.folder.stat()
@@ -84,19 +80,6 @@ class Postgres(EmbeddedServer):
     def url_of(self, database: str) -> str:
         """Return the URL of another database of this server."""
         return f"postgresql://{ROLE}:{self._password()}@127.0.0.1:{self.port}/{database}"
-
-    def claim(self) -> None:
-        """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
-
-        Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
-        """
-        if self._lock is None:
-            self._lock = folders.lock(self.folder / "lock")
-        self._end_orphan()
-        if self.port == 0:
-            self.port = free_port()
-        elif is_taken(self.port):
-            raise PortTakenError(self.port)
 
     def prepare(self) -> None:
         """Claim the folder and the port, and create the cluster when there is none, before each start.
@@ -138,17 +121,6 @@ class Postgres(EmbeddedServer):
             stop_signal=signal.SIGINT,
             stop_seconds=STOP_SECONDS,
         )
-
-    def prepared(self) -> Program:
-        """Prepare and return the server as a program: what a supervisor calls before each start."""
-        self.prepare()
-        return self.program()
-
-    def release(self) -> None:
-        """Give up the folder's lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def is_ready(self) -> bool:
         """Tell whether the server started last accepts connections, by its own postmaster.pid."""
@@ -264,7 +236,7 @@ class Postgres(EmbeddedServer):
         except (OSError, UnicodeDecodeError):
             return []
 
-    def _end_orphan(self) -> None:
+    def _end_orphans(self) -> None:
         """Stop a server left in this folder by a launcher that is gone, or clear its stale pid file.
 
         We hold the folder's lock, so no live launcher owns such a server. A pid file whose number now

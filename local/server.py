@@ -4,11 +4,13 @@ import os
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import psutil
 
-from local.program import RunningProgram
+from local import folders
+from local.ports import PortTakenError, free_port, is_taken
+from local.program import Program, RunningProgram
 from local.watcher import Watcher
 
 ORPHAN_STOP_SECONDS = 10.0
@@ -17,9 +19,13 @@ ORPHAN_STOP_SECONDS = 10.0
 class EmbeddedServer(ABC):
     """One embedded server; a context manager, or driven by the supervisor.
 
-    A server of its own kind sets `_watcher` and `_owns_watcher`, and `_running` while it runs.
+    A server of its own kind sets the folder, the port (0: any that is free), `_watcher` and `_owns_watcher`, and
+    `_running` while it runs.
     """
 
+    folder: Path
+    port: int
+    _lock: IO[str] | None = None
     _running: RunningProgram | None = None
     _watcher: Watcher
     _owns_watcher: bool
@@ -29,8 +35,40 @@ class EmbeddedServer(ABC):
         """Start the server and wait until it answers."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Claim folder and port, and write what the server starts from: before each start. Raises as `claim`."""
+
+    @abstractmethod
+    def program(self) -> Program:
+        """Return the server as a program; call `prepare` first."""
+
+    @abstractmethod
+    def _end_orphans(self) -> None:
+        """Stop what a launcher that is gone left running in this folder."""
+
+    def claim(self) -> None:
+        """Lock the folder, end an orphaned server in it, and settle the port. May be called again.
+
+        Raises InUseError when another launcher uses the folder, PortTakenError when the port is held.
+        """
+        if self._lock is None:
+            self._lock = folders.lock(self.folder / "lock")
+        self._end_orphans()
+        if self.port == 0:
+            self.port = free_port()
+        elif is_taken(self.port):
+            raise PortTakenError(self.port)
+
+    def prepared(self) -> Program:
+        """Prepare and return the server as a program: what a supervisor calls before each start."""
+        self.prepare()
+        return self.program()
+
     def release(self) -> None:
         """Give the folder's lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def stop(self) -> None:
         """Stop the server cleanly, if it runs, and release the folder. `start` may follow."""

@@ -5,7 +5,9 @@ deprovision never waits, and what it ended is not brought back by an answer that
 """
 
 import contextlib
+import time
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +33,8 @@ GRANT_LIFETIME = timedelta(minutes=5)
 TOKEN_LIFETIME = timedelta(hours=8)
 LIFETIME_LONGEST = timedelta(days=366)
 LEASE = timedelta(seconds=settings.OPERATION_LEASE_SECONDS / 2)
+TOGETHER_SECONDS = 5.0
+"""How long a worker goes on with the grants of one message."""
 REFRESH_TRIES = 6
 """Refusals of a refresh, one after the other, before the access counts as lost."""
 
@@ -193,6 +197,16 @@ def exchange_grant(access_id: int) -> None:
     if _store(row, state=AccessState.LOST, grant_code=None, last_error=error):
         audit.record("access.lost", resource=row.resource, reason=error)
         log.error("access.lost", resource=str(row.resource.uuid), error=error)
+
+
+def exchange_grants(access_ids: Sequence[int]) -> None:
+    """Exchange several grants; what the first ones leave no time for is left to other workers."""
+    until = time.monotonic() + TOGETHER_SECONDS
+    for access_id in access_ids:
+        if time.monotonic() < until:
+            exchange_grant(access_id)
+        else:
+            wake_grant(access_id)
 
 
 def _resume_provision(resource: Resource) -> None:

@@ -1,14 +1,10 @@
 """Celery's door: each task reads what came and calls one function."""
 
-import time
-
 from celery import shared_task
 
 from provisioning import access, operations, wakeups
 from provisioning import reconcile as comparison
 from provisioning import sweep as sweeper
-
-_TOGETHER_SECONDS = 5.0
 
 
 @shared_task(name="provisioning.run_operation")
@@ -31,13 +27,8 @@ def exchange_grant(access_id: int) -> None:
 
 @shared_task(name="provisioning.exchange_grants")
 def exchange_grants(*access_ids: int) -> None:
-    """Exchange grants for tokens; when the first ones take long, the others are left to other workers."""
-    until = time.monotonic() + _TOGETHER_SECONDS
-    for access_id in access_ids:
-        if time.monotonic() < until:
-            access.exchange_grant(access_id)
-        else:
-            wakeups.wake_grant(access_id)
+    """Exchange several grants for tokens."""
+    access.exchange_grants(access_ids)
 
 
 @shared_task(name="provisioning.sweep")

@@ -27,7 +27,7 @@ _SHARED = {
     "provisioning.run_operation": ("provisioning.spread_operations", 20),
 }
 """The task that takes the wake-ups which come at the same time, and how many of them: to send one costs as much as a
-request's statements.
+request's statements. A task that is not named here gets a message for each row.
 
 A worker exchanges the grants of a message one after the other. Operations it only sends on, one by one: they may take
 long, and one that kills its worker takes no other with it.
@@ -63,18 +63,26 @@ class _Sender:
             with contextlib.suppress(queue.Empty):
                 while len(gathered) < _GATHER_MOST:
                     gathered.append(self._pending.get_nowait())
-            rows: dict[tuple[str, str, float | None], list[int]] = {}
-            for task, row, queue_name, countdown in gathered:
-                rows.setdefault((task, queue_name, countdown), []).append(row)
-            for (task, queue_name, countdown), numbers in rows.items():
-                shared, most = _SHARED[task]
-                for start in range(0, len(numbers), most):
-                    some = numbers[start : start + most]
-                    self._send_one(task if len(some) == 1 else shared, some, queue_name, countdown)
-            for _ in gathered:
-                self._pending.task_done()
+            try:
+                self._send_together(gathered)
+            except Exception as error:
+                # The thread must outlive whatever it met: nobody else sends this process's wake-ups.
+                log.exception("wakeup.failed", error=type(error).__name__)
+            finally:
+                for _ in gathered:
+                    self._pending.task_done()
 
-    def _send_one(self, task: str, rows: list[int], queue_name: str, countdown: float | None) -> None:
+    def _send_together(self, gathered: list[tuple[str, int, str, float | None]]) -> None:
+        rows: dict[tuple[str, str, float | None], list[int]] = {}
+        for task, row, queue_name, countdown in gathered:
+            rows.setdefault((task, queue_name, countdown), []).append(row)
+        for (task, queue_name, countdown), numbers in rows.items():
+            shared, most = _SHARED.get(task, (task, 1))
+            for start in range(0, len(numbers), most):
+                some = numbers[start : start + most]
+                self._send_some(task if len(some) == 1 else shared, some, queue_name, countdown)
+
+    def _send_some(self, task: str, rows: list[int], queue_name: str, countdown: float | None) -> None:
         if time.monotonic() < self._quiet_until:
             return
         try:

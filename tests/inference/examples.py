@@ -46,45 +46,10 @@ EOF
 """
 """The commands of Amazon Nova Pro's card."""
 
-CHAT_CARD = """\
-curl $INFERENCE_URL/v1/chat/completions \\
--H "Authorization: Bearer $INFERENCE_KEY" \\
--d @- <<EOF
-{
-"model": "$INFERENCE_MODEL_ID",
-"messages": [
-{ "role": "user", "content": "Hello!" },
-{ "role": "assistant", "content": "Hi there! How can I assist you today?" },
-{ "role": "user", "content": "What's the weather like in Portland, Oregon right now?" }
-],
-"temperature": 0.5,
-"max_tokens": 100,
-"stream": false,
-"tools": [
-{
-"type": "function",
-"function": {
-"name": "get_weather",
-"description": "Fetches the current weather for a given city.",
-"parameters": {
-"type": "object",
-"properties": {
-"city": {
-"type": "string",
-"description": "The name of the city to get weather for."
-}
-},
-"required": ["city"]
-}
-}
-}
-],
-"tool_choice": "auto",
-"top_p": 0.9
-}
-EOF
-"""
-"""The request that the cards of all other chat models print."""
+CHAT_CARD = "".join(
+    line.lstrip() for line in NOVA_PRO_CARD[NOVA_PRO_CARD.index("curl") :].splitlines(keepends=True)
+)
+"""The request that the cards of all other chat models print: the same one, not indented."""
 
 RERANK_ARTICLE = """\
 curl $RERANK_URL/v1/rerank \\

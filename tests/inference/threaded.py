@@ -3,11 +3,12 @@
 import asyncio
 import ssl
 import threading
+from abc import ABC, abstractmethod
 
 from aiohttp import web
 
 
-class ThreadedServer:
+class ThreadedServer(ABC):
     """Serves `self.routes()` on a free port of the loopback until it is closed."""
 
     host = "127.0.0.1"
@@ -21,9 +22,9 @@ class ThreadedServer:
         self._thread.start()
         self._ready.wait(timeout=10)
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
         """The addresses that are served."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop the server."""

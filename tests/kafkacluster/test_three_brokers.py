@@ -110,7 +110,8 @@ def test_with_one_broker_away_everything_goes_on_and_the_dashboard_says_so(
 
         # Producing, consuming, provisioning and removing go on.
         assert shop.send(topic, b"meanwhile") is None
-        assert shop.receive(topic, group=f"{shop.tenant.prefix}after") == [b"before"]
+        # Either record may come first: they need not share a partition.
+        assert shop.receive(topic, group=f"{shop.tenant.prefix}after") in ([b"before"], [b"meanwhile"])
         newcomer = customer()
         with connect(shared.address) as cluster:
             # Also by the broker that will be back: a smaller share is never exceeded.

@@ -237,3 +237,26 @@ def test_wake_ups_of_one_instant_share_messages_and_no_operation_waits_for_anoth
         ("provisioning.run_operation", [1]),
         ("provisioning.run_operation", [2]),
     ]
+
+
+def test_a_service_s_own_task_is_woken_for_each_row_and_no_wake_up_ends_the_thread(
+    broker: Callable[..., None], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete("operations")
+    sender = wakeups._Sender()
+    with monkeypatch.context() as broken:
+        broken.setattr(wakeups, "_SHARED", None)
+        sender.send("provisioning.run_operation", 1, "operations", None)
+        sender.flush(seconds=10)
+    assert sender._pending.unfinished_tasks == 0
+    for row in (2, 3):
+        sender.send("kafkacluster.apply_rights", row, "operations", None)
+    sender.send("provisioning.run_operation", 4, "operations", None)
+    sender.flush(seconds=10)
+    assert tasks_sent(redis_url, "operations") == [
+        ("kafkacluster.apply_rights", [2]),
+        ("kafkacluster.apply_rights", [3]),
+        ("provisioning.run_operation", [4]),
+    ]

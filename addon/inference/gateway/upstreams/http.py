@@ -66,9 +66,9 @@ class Upstream(ABC):
     def _refusal(self, status: int, headers: Mapping[str, str], text: str) -> ApiError:
         """What the customer is told of an answer that is not 200; tells the breaker of it."""
 
+    @abstractmethod
     def _headers(self, url: URL, raw: bytes) -> Mapping[str, str]:
         """The headers of one try to post `raw` to `url`."""
-        raise NotImplementedError
 
     async def _whole(self, url: URL, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post `body` and return the JSON object that comes; ApiError."""
