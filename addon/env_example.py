@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from addon.env import Environment, PartnerSecrets
 from addon.inference.config import InferenceEnvironment
 from addon.kafkacluster.config import KafkaEnvironment
+from billing.config import BillingEnvironment
 from sso.config import SSOEnvironment
 
 _SERVICES = ("INFERENCE", "KAFKACLUSTER", "MOBILOUD")
@@ -29,6 +30,7 @@ def env_example() -> str:
     ]
     sections += [
         ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
+        ("Billing", BillingEnvironment, "BILLING_"),
         ("Inference", InferenceEnvironment, "INFERENCE_"),
         ("KafkaCluster", KafkaEnvironment, "KAFKA_"),
     ]

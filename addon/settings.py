@@ -150,6 +150,10 @@ CELERY_BEAT_SCHEDULE = {
     "kafka-topics": _every(30.0, "kafkacluster.settle_topics", queue="maintenance"),
     "kafka-rates": _every(10.0, "kafkacluster.sample_rates", queue="usage"),
     "kafka-reconcile": _every(900.0, "kafkacluster.reconcile", queue="maintenance"),
+    "billing-usage": _every(60.0, "billing.collect_usage", queue="usage"),
+    "billing-keep-up": _every(
+        crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
+    ),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
 }
 

@@ -158,6 +158,9 @@ class PlanPeriod(models.Model):
     resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="plan_periods")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     price_cents = models.PositiveIntegerField(help_text="The plan's monthly price when the period began.")
+    metered = models.JSONField(
+        default=dict, db_default={}, help_text="The plan's prices by unit when the period began."
+    )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     voided_at = models.DateTimeField(null=True, blank=True)

@@ -107,7 +107,7 @@ def _create(
     grant = access.new_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
     operation = _new_operation(service, resource, OperationKind.PROVISION, plan=plan, actor=audit.HEROKU)
     rows.insert_all(
-        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=timezone.now()),
+        _new_period(resource, plan, starts_at=timezone.now()),
         grant,
         operation,
         audit.event(
@@ -120,6 +120,17 @@ def _create(
         return Outcome(ready=False, message=service.provisioning_message)
     operations.run_in_request(operation)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
+
+
+def _new_period(resource: Resource, plan: Plan, *, starts_at: datetime) -> PlanPeriod:
+    """A period with the prices of now, which it keeps."""
+    return PlanPeriod(
+        resource=resource,
+        plan=plan,
+        price_cents=plan.price_cents,
+        metered=plan.metered,
+        starts_at=starts_at,
+    )
 
 
 def _new_operation(
@@ -203,7 +214,7 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
     rows.update(resource, "plan")
     operation = _new_operation(service, resource, OperationKind.PLAN_CHANGE, plan=plan, actor=actor)
     rows.insert_all(
-        PlanPeriod(resource=resource, plan=plan, price_cents=plan.price_cents, starts_at=now),
+        _new_period(resource, plan, starts_at=now),
         operation,
         audit.event(
             "plan_change.accepted",

@@ -7,9 +7,11 @@ this contract, so a further service is one more folder and one line in `ADDON_SE
 import inspect
 import json
 import tomllib
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from functools import cache, cached_property
 from pathlib import Path
@@ -121,6 +123,37 @@ class Meter:
     unit: str
     used: int | None = None
     help_text: str = ""
+    key: str = ""
+    """The limit's name in the plan's `limits`, where it is one of these."""
+
+
+@dataclass(frozen=True)
+class UsageUnit:
+    """Something a service counts: its stable name, the label people read, and the unit a quantity is shown in."""
+
+    name: str
+    label: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReading:
+    """What one event used of one unit: its whole `quantity`, at the time and under the id that stay with it."""
+
+    event: uuid.UUID
+    resource_id: int
+    at: datetime
+    unit: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class UsageBatch:
+    """Some readings, the mark from which to read on, and whether there is more to read at once."""
+
+    readings: Sequence[UsageReading]
+    mark: str
+    more: bool = False
 
 
 class AddonService(ABC):
@@ -143,6 +176,10 @@ class AddonService(ABC):
     icon: ClassVar[str] = "box"
     """What stands for the service on its dashboard: a name from `frontend/src/icons.json`."""
     pages: ClassVar[tuple[Page, ...]] = ()
+    usage_units: ClassVar[tuple[UsageUnit, ...]] = ()
+    """What `read_usage` tells; empty for a service that counts nothing."""
+    own_notices: ClassVar[frozenset[str]] = frozenset()
+    """Limits (their names in a plan's `limits`) whose notices on the dashboard the service gives itself."""
 
     # --- catalogue ------------------------------------------------------------------------------------------
     @cached_property
@@ -239,6 +276,19 @@ class AddonService(ABC):
     def limit_rows(self, plan: Plan) -> list[tuple[str, str]]:
         """The plan's limits as (label, text) for people."""
         return [(key.replace("_", " ").capitalize(), str(value)) for key, value in plan.limits.items()]
+
+    # --- usage ----------------------------------------------------------------------------------------------
+    def read_usage(self, *, since: str, most: int) -> UsageBatch:
+        """What was used since a mark of an earlier batch (empty: from the beginning), about `most` readings of it.
+
+        Events may be told again, with the same id, time and resource. One that was told with another quantity is
+        corrected. What is not committed yet must not be passed over by the mark.
+        """
+        return UsageBatch((), since)
+
+    def usage_peaks(self, resource: Resource, *, since: datetime) -> list[Meter]:
+        """The plan's rates with the highest use of each since a moment: what `usage_summary` tells of now only."""
+        return []
 
 
 @cache

@@ -28,7 +28,7 @@ _MARK = 1
 
 # A row that nobody can see yet is written by a statement that is still running, or in a transaction that has written
 # before: the oldest of these is as far as everything is known. The seconds are for clocks that step.
-_KNOWN_UNTIL = """
+KNOWN_UNTIL = """
     SELECT least(statement_timestamp(),
                  (SELECT min(CASE WHEN backend_xid IS NOT NULL THEN xact_start
                                   WHEN state = 'active' THEN query_start END)
@@ -118,7 +118,7 @@ def roll_up() -> RollUp:
                 return RollUp(minutes, left_to_another=True)
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
-                cursor.execute(_KNOWN_UNTIL)
+                cursor.execute(KNOWN_UNTIL)
                 known = cursor.fetchone()[0]
                 mark = max(mark, stored.until)
                 cursor.execute(_BATCH_END, {"mark": mark, "most": BATCH_MOST})

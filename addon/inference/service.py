@@ -1,15 +1,26 @@
 """The inference add-on behind the service contract."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 
+from addon.inference import feed
 from addon.inference.config import inference_url
 from addon.inference.window import window_use
 from provisioning import credentials
 from provisioning.models import Plan, Resource, new_public_id
-from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Refusal, Step
+from provisioning.services import (
+    AddonService,
+    GeneratedSecret,
+    Meter,
+    Page,
+    Provisions,
+    Refusal,
+    Step,
+    UsageBatch,
+)
 from provisioning.steps import ISSUE_CREDENTIAL
 
 KEY_PREFIX = "inf-"
@@ -34,6 +45,7 @@ class Inference(AddonService):
         Page("Quick start", "code", "inference:quickstart"),
         Page("Playground", "message-2-code", "inference:playground"),
     )
+    usage_units = feed.UNITS
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """`model_kind` and `requests_per_minute`; chat models also have `tokens_per_minute`."""
@@ -88,7 +100,15 @@ class Inference(AddonService):
         """Requests and tokens per minute, and what the last 60 seconds have used of them."""
         limits = resource.plan.limits if resource.plan else {}
         used = window_use(resource)
-        meters = [Meter("Requests", limits.get("requests_per_minute"), "requests/min", used.requests)]
+        meters = [
+            Meter(
+                "Requests",
+                limits.get("requests_per_minute"),
+                "requests/min",
+                used.requests,
+                key="requests_per_minute",
+            )
+        ]
         if "tokens_per_minute" in limits:
             meters.append(
                 Meter(
@@ -97,6 +117,7 @@ class Inference(AddonService):
                     "tokens/min",
                     used.tokens,
                     help_text="Input and output together, with what running requests may still use.",
+                    key="tokens_per_minute",
                 )
             )
         return meters
@@ -113,3 +134,11 @@ class Inference(AddonService):
         for unit, cents in plan.metered.items():
             rows.append((f"Price per {unit.replace('_', ' ')}", f"${cents / 100:,.2f}"))
         return rows
+
+    def read_usage(self, *, since: str, most: int) -> UsageBatch:
+        """Tokens and search units of single requests."""
+        return feed.read_usage(since=since, most=most)
+
+    def usage_peaks(self, resource: Resource, *, since: datetime) -> list[Meter]:
+        """The busiest and the fullest minute."""
+        return feed.usage_peaks(resource, since=since)

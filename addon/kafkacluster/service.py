@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 
-from addon.kafkacluster import plan_change, rights, tenants
+from addon.kafkacluster import feed, plan_change, rights, tenants
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
@@ -15,7 +16,15 @@ from addon.kafkacluster.rates import live_rate
 from addon.kafkacluster.usage import check_fits
 from provisioning.credentials import active_credential
 from provisioning.models import Plan, Resource, new_public_id
-from provisioning.services import AddonService, GeneratedSecret, Meter, Page, Provisions, Step
+from provisioning.services import (
+    AddonService,
+    GeneratedSecret,
+    Meter,
+    Page,
+    Provisions,
+    Step,
+    UsageBatch,
+)
 from provisioning.steps import ISSUE_CREDENTIAL
 
 
@@ -46,6 +55,8 @@ class KafkaCluster(AddonService):
         Page("Quotas", "gauge", "kafkacluster:quotas"),
         Page("Replication", "copy", "kafkacluster:replication"),
     )
+    usage_units = feed.UNITS
+    own_notices = frozenset({"stored_bytes"})
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """The limits of `Limits`, each a whole number above zero and in Kafka's range."""
@@ -134,11 +145,14 @@ class KafkaCluster(AddonService):
         produce = None if live is None else round(live.produce)
         consume = None if live is None or live.consume is None else round(live.consume)
         return [
-            Meter("Produce", limits.get("produce_bytes_per_second"), "bytes/s", used=produce),
-            Meter("Consume", limits.get("consume_bytes_per_second"), "bytes/s", used=consume),
-            Meter("Topics", limits.get("topics"), "topics", used=tenant.topics),
-            Meter("Partitions", limits.get("partitions"), "partitions", used=tenant.partitions),
-            Meter("Stored data", limits.get("stored_bytes"), "bytes", used=tenant.stored_bytes),
+            Meter(label, limits.get(key), unit, used=used, key=key)
+            for label, key, unit, used in (
+                ("Produce", "produce_bytes_per_second", "bytes/s", produce),
+                ("Consume", "consume_bytes_per_second", "bytes/s", consume),
+                ("Topics", "topics", "topics", tenant.topics),
+                ("Partitions", "partitions", "partitions", tenant.partitions),
+                ("Stored data", "stored_bytes", "bytes", tenant.stored_bytes),
+            )
         ]
 
     def limit_rows(self, plan: Plan) -> list[tuple[str, str]]:
@@ -154,3 +168,11 @@ class KafkaCluster(AddonService):
             ("Stored data", f"{limits['stored_bytes'] / 1_000_000_000:g} GB"),
             ("Largest message", f"{limits['max_message_bytes'] // 1000} kB"),
         ]
+
+    def read_usage(self, *, since: str, most: int) -> UsageBatch:
+        """Bytes in and out of whole hours."""
+        return feed.read_usage(since=since)
+
+    def usage_peaks(self, resource: Resource, *, since: datetime) -> list[Meter]:
+        """The highest produce and consume rates that were seen."""
+        return feed.usage_peaks(resource, since=since)

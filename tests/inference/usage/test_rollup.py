@@ -183,9 +183,9 @@ def test_rows_whose_commit_takes_long_are_not_passed_over(
     resource: Resource, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without the allowance for clocks, which would hide what this is about.
-    known = rollup._KNOWN_UNTIL.replace("5 seconds", "0 seconds")
-    assert known != rollup._KNOWN_UNTIL
-    monkeypatch.setattr(rollup, "_KNOWN_UNTIL", known)
+    known = rollup.KNOWN_UNTIL.replace("5 seconds", "0 seconds")
+    assert known != rollup.KNOWN_UNTIL
+    monkeypatch.setattr(rollup, "KNOWN_UNTIL", known)
     at = days_ago(1)
     with psycopg.connect(address()) as slow:
         slow.execute(

@@ -1,0 +1,13 @@
+"""What is done every night: partitions, the recount, what is too old."""
+
+from billing import partitions, recount
+
+RECOUNTED_DAYS = 3
+
+
+def keep_up() -> None:
+    """Each part may run again at any time."""
+    partitions.make_ahead()
+    recount.check_totals(days=RECOUNTED_DAYS, fix=True)
+    recount.purge_hours()
+    partitions.drop_expired(closed=set())
