@@ -13,6 +13,7 @@ from addon.env import Environment, PartnerSecrets
 from addon.inference.config import InferenceEnvironment
 from addon.kafkacluster.config import KafkaEnvironment
 from billing.config import BillingEnvironment
+from operators.config import OperatorsEnvironment
 from sso.config import SSOEnvironment
 
 _SERVICES = ("INFERENCE", "KAFKACLUSTER", "MOBILOUD")
@@ -31,6 +32,7 @@ def env_example() -> str:
     sections += [
         ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
         ("Billing", BillingEnvironment, "BILLING_"),
+        ("Operators' sessions", OperatorsEnvironment, "OPERATOR_"),
         ("Inference", InferenceEnvironment, "INFERENCE_"),
         ("KafkaCluster", KafkaEnvironment, "KAFKA_"),
     ]

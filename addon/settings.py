@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
 from addon.logs import logging_config
+from operators.config import OperatorsEnvironment
 from sso.config import SSOEnvironment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -30,7 +31,8 @@ ADDON_SERVICES = [
 PARTNER_SECRETS = {path.split(".")[-3]: PartnerSecrets.read(path.split(".")[-3]) for path in ADDON_SERVICES}
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "operators",  # before Django's admin, whose templates it replaces
+    "operators.admin_config.OperatorsAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -154,6 +156,7 @@ CELERY_BEAT_SCHEDULE = {
     "billing-keep-up": _every(
         crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
     ),
+    "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
 }
 
@@ -177,6 +180,21 @@ SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
 # Functions that have something to say above every dashboard page; see sso.frame.NoticeSource.
 DASHBOARD_NOTICES: list[str] = ["addon.kafkacluster.notices.notices"]
 DESIGN_GALLERY = ENV.addonworks_env != "production"
+
+# --- the operator's door --------------------------------------------------------------------------------------
+_OPERATORS = OperatorsEnvironment()
+OPERATOR_SESSION_IDLE_SECONDS = _OPERATORS.session_idle_seconds
+OPERATOR_SESSION_ABSOLUTE_SECONDS = SESSION_COOKIE_AGE = _OPERATORS.session_absolute_seconds
+AUTHENTICATION_BACKENDS = ["operators.roles.RoleBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const targets = [
   {
-    entries: ["dashboard.js", "dashboard.css", "inference.js", "kafka.js"],
+    entries: ["dashboard.js", "dashboard.css", "inference.js", "kafka.js", "operators.css", "operators-admin.css"],
     outdir: join(here, "dist", "frontend"),
   },
   { entries: ["sandbox.js", "sandbox.css"], outdir: join(here, "..", "sandbox", "static", "dist") },
@@ -26,6 +26,8 @@ for (const { entries, outdir } of targets) {
     sourcemap: false,
     format: "esm",
     target: ["es2022"],
+    // Django's own files, which lie beside ours once the static files are collected.
+    external: ["../admin/*"],
     loader: { ".svg": "text", ".woff2": "file", ".woff": "file" },
     logLevel: "warning",
   });

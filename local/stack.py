@@ -323,6 +323,9 @@ Three things to try first:
   2. Add one of the services, and see its config vars arrive.
   3. Open its dashboard from there, signed in by Heroku's single sign-on.
 
+To sign in as an operator at {web}/admin/, make an account first; its password is printed once:
+  .venv/bin/python manage.py create_operator YOUR-NAME
+
 Management commands: .venv/bin/python manage.py …, in a second shell. Ctrl-C stops everything.
 """
         )

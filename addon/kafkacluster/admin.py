@@ -13,7 +13,8 @@ from django.template.response import TemplateResponse
 from addon.kafkacluster import rights
 from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.placement import availability, loads
-from provisioning.admin import ReadOnlyAdmin
+from operators.audit import actor
+from operators.model_admin import AuditedAdmin, ReadOnlyAdmin
 from provisioning.services import Refusal
 
 
@@ -63,7 +64,7 @@ class SharedClusterForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(SharedCluster)
-class SharedClusterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SharedClusterAdmin(AuditedAdmin):
     """Clusters, and how much of each is sold. The one of the settings is kept by them: only its state can be set."""
 
     form = SharedClusterForm
@@ -165,7 +166,7 @@ class TenantAdmin(ReadOnlyAdmin):
             request,
             queryset,
             lambda tenant: rights.suspend(
-                tenant.resource_id, reason=form.cleaned_data["reason"], actor="operator (admin)"
+                tenant.resource_id, reason=form.cleaned_data["reason"], actor=actor(request.user)
             ),
         )
         return None
@@ -174,7 +175,7 @@ class TenantAdmin(ReadOnlyAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
         """End suspensions."""
         self._each(
-            request, queryset, lambda tenant: rights.resume(tenant.resource_id, actor="operator (admin)")
+            request, queryset, lambda tenant: rights.resume(tenant.resource_id, actor=actor(request.user))
         )
 
     def _each(

@@ -4,6 +4,7 @@ import { startExports } from "./scripts/exports.js";
 import { startForms } from "./scripts/forms.js";
 import { startMenus } from "./scripts/menus.js";
 import { follow } from "./scripts/progress.js";
+import { startNavigation } from "./scripts/navigation.js";
 import { startRotation } from "./scripts/rotation.js";
 import { startSecrets } from "./scripts/secrets.js";
 import { startTheme } from "./scripts/theme.js";
@@ -16,6 +17,7 @@ startRotation();
 startEvents();
 startForms();
 startExports();
+startNavigation();
 
 // The page of a resource that is being made: its end changes the whole page.
 const provisioning = document.querySelector("[data-provisioning]");

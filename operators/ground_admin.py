@@ -1,27 +1,9 @@
 """Operators' view of the ground floor. Read-only: what happens, happens by operations."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from operators.model_admin import ReadOnlyAdmin
 from provisioning.models import AuditEvent, Operation, Plan, PlanPeriod, Resource
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shows rows; adds, changes and deletes none."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
 
 
 @admin.register(Plan)
