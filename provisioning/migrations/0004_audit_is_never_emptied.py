@@ -11,7 +11,7 @@ CREATE TRIGGER provisioning_guard_audit_truncate BEFORE TRUNCATE ON provisioning
 class Migration(migrations.Migration):
     """A trigger."""
 
-    dependencies = [("provisioning", "0002_guards")]
+    dependencies = [("provisioning", "0003_period_metered")]
     operations = [
         migrations.RunSQL(
             TRUNCATE, "DROP TRIGGER provisioning_guard_audit_truncate ON provisioning_auditevent;"
