@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.test import Client
 from playwright.sync_api import Browser, expect, sync_playwright
 from pytest_django import DjangoDbBlocker
 
@@ -28,6 +29,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         )
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
+
+
+@pytest.fixture
+def admin_client(db: None) -> Client:
+    """In place of pytest-django's: an operator who may everything, signed in with a second factor."""
+    from tests.support.operators import operator_client
+
+    return operator_client(username="admin", superuser=True)
 
 
 @pytest.fixture(scope="session")

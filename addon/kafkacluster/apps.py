@@ -10,9 +10,22 @@ class KafkaClusterConfig(AppConfig):
     verbose_name = "KafkaCluster"
 
     def ready(self) -> None:
-        """Register the checks, and the words of our events."""
+        """Register the checks, and the words of our events, and what operators see of us."""
         from addon.kafkacluster import checks  # noqa: F401 - importing registers them
         from addon.kafkacluster.events import TOLD
+        from operators import navigation
+        from operators.roles import Role, grant
         from sso.events import tell
 
         tell(TOLD)
+        for permission in ("change_tenant", "add_sharedcluster", "change_sharedcluster"):
+            grant(f"kafkacluster.{permission}", Role.OPERATOR)
+        navigation.register(
+            "Service",
+            "Kafka clusters",
+            icon="topology-star-3",
+            url_name="admin:kafkacluster_sharedcluster_changelist",
+        )
+        navigation.register(
+            "Service", "Kafka tenants", icon="stack-2", url_name="admin:kafkacluster_tenant_changelist"
+        )

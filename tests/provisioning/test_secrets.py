@@ -6,7 +6,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
@@ -98,7 +97,7 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
     heroku: FakeHeroku,
     slug: str,
     written: io.StringIO,
-    admin_user: User,
+    admin_client: Client,
 ) -> None:
     secrets = whole_life(slug, heroku)
     live = Resource.objects.get()
@@ -118,11 +117,9 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
         except Exception as error:  # noqa: BLE001 - also the text of an error counts
             out.write(str(error))
         texts[" ".join(arguments)] = out.getvalue()
-    browser = Client()
-    browser.handler = loaded_handler()
-    browser.force_login(admin_user)
+    admin_client.handler = loaded_handler()
     for model in ("plan", "resource", "operation", "planperiod", "auditevent"):
-        page = browser.get(f"/admin/provisioning/{model}/")
+        page = admin_client.get(f"/admin/provisioning/{model}/")
         assert page.status_code == 200
         texts[f"admin {model}"] = page.content.decode()
         for row in {
@@ -130,7 +127,7 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
             "operation": live.operations.all(),
             "auditevent": live.audit_events.all(),
         }.get(model, []):
-            page = browser.get(f"/admin/provisioning/{model}/{row.pk}/change/")
+            page = admin_client.get(f"/admin/provisioning/{model}/{row.pk}/change/")
             assert page.status_code == 200
             texts[f"admin {model} {row.pk}"] = page.content.decode()
     assert "operation.succeeded" in texts["log"]
