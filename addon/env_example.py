@@ -13,6 +13,7 @@ from addon.env import Environment, PartnerSecrets
 from addon.inference.config import InferenceEnvironment
 from addon.kafkacluster.config import KafkaEnvironment
 from billing.config import BillingEnvironment
+from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
 from sso.config import SSOEnvironment
 
@@ -33,6 +34,7 @@ def env_example() -> str:
         ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
         ("Billing", BillingEnvironment, "BILLING_"),
         ("Operators' sessions", OperatorsEnvironment, "OPERATOR_"),
+        ("Mail", MailEnvironment, ""),
         ("Inference", InferenceEnvironment, "INFERENCE_"),
         ("KafkaCluster", KafkaEnvironment, "KAFKA_"),
     ]

@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
 from addon.logs import logging_config
+from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
 from sso.config import SSOEnvironment
 
@@ -18,6 +19,7 @@ DEVELOPMENT = ENV.addonworks_env == "development"
 
 SECRET_KEY = ENV.secret_key.get_secret_value()
 SECRET_KEY_FALLBACKS = list(secret_list(ENV.secret_key_fallbacks))
+PRODUCTION = ENV.addonworks_env == "production"
 DEBUG = False
 ALLOWED_HOSTS = [*ENV.hosts, *(["127.0.0.1", "localhost"] if not ENV.secure else [])]
 BASE_URL = ENV.base_url.rstrip("/")
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "provisioning",
     "sso",
+    "mail",
     "billing",
     *(path.rsplit(".", 2)[0] for path in ADDON_SERVICES),
 ]
@@ -158,6 +161,9 @@ CELERY_BEAT_SCHEDULE = {
     ),
     "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
+    "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),
+    "mail-feed": _every(20.0, "mail.read_feed", queue="notices"),
+    "mail-contacts": _every(60.0, "mail.read_contacts", queue="notices"),
 }
 
 # --- Heroku ---------------------------------------------------------------------------------------------------
@@ -195,6 +201,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# --- mail -----------------------------------------------------------------------------------------------------
+_MAIL = MailEnvironment()
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _MAIL.email_host else 'console'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _MAIL.email_host, _MAIL.email_port, _MAIL.email_timeout
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.email_host_user, _MAIL.email_host_password.get_secret_value()
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.email_security == "starttls", _MAIL.email_security == "tls"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = _MAIL.default_from_email
+MAIL_PER_SECOND, MAIL_WORKERS = _MAIL.mail_per_second, _MAIL.mail_workers
+MAIL_LEASE_SECONDS = _MAIL.mail_lease_seconds
+MAIL_KEEP_TRYING_HOURS = _MAIL.mail_keep_trying_hours
+MAIL_EVENTS_URL, MAIL_EVENTS_KEY = _MAIL.mail_events_url, _MAIL.mail_events_key.get_secret_value()
+MAIL_EVENTS_LAG_SECONDS = _MAIL.mail_events_lag_seconds
+MAIL_WEBHOOK_KEYS = secret_list(_MAIL.mail_webhook_keys)
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

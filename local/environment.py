@@ -20,6 +20,8 @@ def new_secrets() -> dict[str, str]:
         "SECRET_KEY": secrets.token_urlsafe(48),
         "SEALING_KEYS": _versioned_key(),
         "PEPPERS": _versioned_key(),
+        "MAIL_EVENTS_KEY": secrets.token_urlsafe(32),
+        "MAIL_WEBHOOK_KEYS": secrets.token_urlsafe(32),
     }
     for service in SERVICES:
         for kind in ("PASSWORDS", "SSO_SALTS", "OAUTH_CLIENT_SECRETS"):

@@ -75,6 +75,9 @@ def _like_production(*, database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "REDIS_URL": "redis://127.0.0.1:6379/0",
         "BASE_URL": "https://addons.example.com",
+        "EMAIL_HOST": "smtp.example.com",
+        "DEFAULT_FROM_EMAIL": "Addonworks <no-reply@example.com>",
+        "MAIL_WEBHOOK_KEYS": "of the moment",
         "KAFKA_ADMIN_BROKERS": "kafka.example.com:9093",
         "KAFKA_ADMIN_PASSWORD": "of the moment",
     }

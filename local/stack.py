@@ -45,6 +45,8 @@ class Ports:
     redis_port: int = 63790
     models_port: int = 8200
     kafka_port: int = 9092
+    smtp_port: int = 1025
+    mailbox_port: int = 8025
 
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> "Ports":
@@ -128,6 +130,7 @@ class Stack:
         sandbox += ["--data", str(self._sandbox_data), "--services", str(self._services_file)]
         models = [python, "-m", "local.models", "--port", str(ports.models_port)]
         return [
+            *self._mailbox(),
             Part(
                 name="models",
                 program=lambda: self._program("models", models, stop_seconds=5),
@@ -155,10 +158,26 @@ class Stack:
             ),
         ]
 
+    def _mailbox(self) -> list[Part]:
+        """The stand-in mail provider, unless the user has a server."""
+        if self._own.get("EMAIL_HOST"):
+            return []
+        ports = self.ports
+        argv = [sys.executable, "-m", "local.mailbox", "--smtp-port", str(ports.smtp_port)]
+        argv += ["--web-port", str(ports.mailbox_port)]
+        return [
+            Part(
+                name="mailbox",
+                program=lambda: self._program("mailbox", argv, stop_seconds=5),
+                is_ready=lambda: answers_200(ports.mailbox_port, "/health"),
+            )
+        ]
+
     def _claim(self) -> None:
         """Settle every port before anything starts; raises LaunchError that names all that are held."""
         taken = []
-        for variable in ("WEB_PORT", "SANDBOX_PORT", "MODELS_PORT"):
+        mailbox = () if self._own.get("EMAIL_HOST") else ("SMTP_PORT", "MAILBOX_PORT")
+        for variable in ("WEB_PORT", "SANDBOX_PORT", "MODELS_PORT", *mailbox):
             port = getattr(self.ports, variable.lower())
             if is_taken(port):
                 taken.append((variable, str(PortTakenError(port))))
@@ -232,14 +251,26 @@ class Stack:
             "INFERENCE_UPSTREAMS": self._local_upstreams(),
             **environment.kept_secrets(self.data / "secrets.env"),
         }
+        if not self._own.get("EMAIL_HOST"):
+            made.update(
+                EMAIL_HOST="127.0.0.1",
+                EMAIL_PORT=str(self.ports.smtp_port),
+                EMAIL_SECURITY="none",
+                MAIL_EVENTS_URL=f"http://127.0.0.1:{self.ports.mailbox_port}/v3/localhost/events",
+                MAIL_EVENTS_LAG_SECONDS="5",
+            )
         if self._postgres:
             made["DATABASE_URL"] = self._postgres.url
         if self._redis:
             made["REDIS_URL"] = self._redis.url
         if self._kafka:
             made.update(self._kafka.environment)
-        kafka = (name for name in self._own if name.startswith("KAFKA_") and name != "KAFKA_PORT")
-        named = (*made, "DATABASE_URL", "REDIS_URL", *kafka)
+        theirs = (
+            name
+            for name in self._own
+            if name.startswith(("KAFKA_", "EMAIL_", "MAIL_", "DEFAULT_FROM_EMAIL")) and name != "KAFKA_PORT"
+        )
+        named = (*made, "DATABASE_URL", "REDIS_URL", *theirs)
         own = {name: self._own[name] for name in named if self._own.get(name)}
         return {**self._dotenv, **made, **own}
 
@@ -316,6 +347,7 @@ Addonworks is running, after {time.monotonic() - self._started_at:.1f} s.
 
   Sandbox    {sandbox}   a stand-in Heroku: apps, add-ons, config vars
   Provider   {web}   Partner API, dashboards, operator's pages at /admin/
+  Mail       {self._mail_goes()}
   Data       {self.data}
 
 Three things to try first:
@@ -329,6 +361,11 @@ To sign in as an operator at {web}/admin/, make an account first; its password i
 Management commands: .venv/bin/python manage.py …, in a second shell. Ctrl-C stops everything.
 """
         )
+
+    def _mail_goes(self) -> str:
+        if server := self._own.get("EMAIL_HOST"):
+            return f"leaves through {server}"
+        return f"http://127.0.0.1:{self.ports.mailbox_port}   every mail ends here, none leaves this machine"
 
 
 class StaticFiles:

@@ -62,6 +62,12 @@ def read_collaborators(resource: Resource, app: str) -> list[dict[str, Any]]:
     return found
 
 
+def read_team_members(resource: Resource, team: str) -> list[dict[str, Any]]:
+    """The members of a team, with `role` and `email`; a scope that does not cover them is a ResourceGone."""
+    found: list[dict[str, Any]] = _call("GET", f"/teams/{team}/members", resource=resource)
+    return found
+
+
 def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> Any:
     """One call with the resource's token; a 401 refreshes it once.
 

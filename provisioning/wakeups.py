@@ -76,8 +76,9 @@ class _Sender:
         rows: dict[tuple[str, str, float | None], list[int]] = {}
         for task, row, queue_name, countdown in gathered:
             rows.setdefault((task, queue_name, countdown), []).append(row)
-        for (task, queue_name, countdown), numbers in rows.items():
+        for (task, queue_name, countdown), told in rows.items():
             shared, most = _SHARED.get(task, (task, 1))
+            numbers = list(dict.fromkeys(told))
             for start in range(0, len(numbers), most):
                 some = numbers[start : start + most]
                 self._send_some(task if len(some) == 1 else shared, some, queue_name, countdown)

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from provisioning import access
+from provisioning.services import Page
 from provisioning.states import AccessState, OperationKind, ResourceState
 from sso.progress import latest_operation, operation_view
 
@@ -35,6 +36,15 @@ class Notice:
     text: str = ""
     link_url: str = ""
     link_label: str = ""
+
+
+_PAGES: list[Page] = []
+
+
+def add_page(page: Page) -> None:
+    """Let every dashboard's navigation end with this page too: for a floor, when its app is ready. Safe to repeat."""
+    if page not in _PAGES:
+        _PAGES.append(page)
 
 
 NoticeSource = Callable[["Dashboard"], Iterable[Notice]]
@@ -111,7 +121,7 @@ def _tabs(request: DashboardRequest) -> list[Tab]:
             # A page below another one, `topics-one` below `topics`, has no tab of its own.
             here == page.url_name or here.startswith(f"{page.url_name}-"),
         )
-        for page in dashboard.service.pages
+        for page in (*dashboard.service.pages, *_PAGES)
     ]
 
 

@@ -1,0 +1,1 @@
+"""Every mail that leaves: one outbox for all floors above, and whom to write to about a resource."""

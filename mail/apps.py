@@ -1,0 +1,21 @@
+"""Django's registration of this app."""
+
+from django.apps import AppConfig
+
+
+class MailConfig(AppConfig):
+    """The outbox and the contacts."""
+
+    name = "mail"
+    verbose_name = "Mail"
+
+    def ready(self) -> None:
+        """Register the system checks, the page of every dashboard, and the words of our events."""
+        from mail import checks  # noqa: F401 - importing registers them
+        from mail.events import TOLD
+        from provisioning.services import Page
+        from sso.events import tell
+        from sso.frame import add_page
+
+        add_page(Page("Contacts", "users-group", "mail:contacts"))
+        tell(TOLD)
