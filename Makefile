@@ -1,5 +1,6 @@
 # Every target works in a fresh clone: it sets up what it needs first, and that is quick when nothing changed.
 # Ports: make run WEB_PORT=8000 SANDBOX_PORT=8100 POSTGRES_PORT=54320 REDIS_PORT=63790 MODELS_PORT=8200 KAFKA_PORT=9092
+#        SMTP_PORT=1025 MAILBOX_PORT=8025
 
 PYTHON ?= python3
 BIN := .venv/bin

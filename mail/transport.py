@@ -132,12 +132,13 @@ class Transport:
             raise Unreachable("the connection could not be opened")
         sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
         try:
-            for said, refused in (
+            steps: tuple[tuple[Callable[[], tuple[int, bytes]], type[Exception]], ...] = (
                 (lambda: smtp.mail(sender), MailRefused),
                 (lambda: smtp.rcpt(sanitize_address(mail.to, "utf-8")), AddressRefused),
                 (lambda: smtp.docmd("DATA"), MailRefused),
-            ):
-                code, answer = said()
+            )
+            for say, refused in steps:
+                code, answer = say()
                 if code == 421:
                     self._drop(backend)
                     raise Unreachable(_told(code, answer))

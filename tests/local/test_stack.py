@@ -25,6 +25,14 @@ from tests.support.kafka import JARS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+ANSWERS_ON_ITS_LAST_ARGUMENT = """
+        import http.server, sys
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler).serve_forever()
+    """
 FILES = {
     "launch.py": f"""
         import os, sys
@@ -67,14 +75,9 @@ FILES = {
     """,
     "local/__init__.py": "",
     "local/models/__init__.py": "",
-    "local/models/__main__.py": """
-        import http.server, sys
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.end_headers()
-        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler).serve_forever()
-    """,
+    "local/models/__main__.py": ANSWERS_ON_ITS_LAST_ARGUMENT,
+    "local/mailbox/__init__.py": "",
+    "local/mailbox/__main__.py": ANSWERS_ON_ITS_LAST_ARGUMENT,
     "sandbox/__init__.py": "",
     "sandbox/__main__.py": """
         import http.server, json, sys
@@ -100,6 +103,8 @@ class Project:
                 "REDIS_PORT",
                 "MODELS_PORT",
                 "KAFKA_PORT",
+                "SMTP_PORT",
+                "MAILBOX_PORT",
             )
         }
         for name, text in FILES.items():

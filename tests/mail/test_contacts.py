@@ -13,11 +13,11 @@ from mail.models import Contact, ContactReading, Mail
 from provisioning import audit
 from provisioning.models import Resource
 from provisioning.services import Refusal
-from tests.sso.conftest import moments, opened, viewer_form
+from tests.sso.conftest import moments, opened, other, viewer_form
 from tests.support.heroku import FakeHeroku
 from tests.support.sso import EMAIL
 
-__all__ = ["moments", "opened", "viewer_form"]
+__all__ = ["moments", "opened", "other", "viewer_form"]
 
 pytestmark = pytest.mark.django_db
 

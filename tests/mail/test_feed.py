@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from mail import outbox, sending, settling
+from mail import feed, outbox, sending, settling
 from mail.feed import FeedEvent
 from mail.models import Mail, MailEvent, MailEventKind, MailState, Pace
 from tests.mail.test_sending import state, write
@@ -41,9 +41,12 @@ def body(mail: Mail, name: str, *, key: str, at: float | None = None, **more: An
     return json.dumps({"signature": signed, "event-data": data})
 
 
-def test_delivered_and_bounced_mails_become_so_and_the_events_are_kept(provider: Provider) -> None:
+def test_delivered_and_bounced_mails_become_so_and_the_events_are_kept(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PAGE", 10)
     provider.misbehave(bouncing_addresses=["bob@example.com"])
-    mails = [write(), write("bob"), *(write(f"user{number}") for number in range(320))]
+    mails = [write(), write("bob"), *(write(f"user{number}") for number in range(12))]
     sending.deliver()
     until(lambda: len(provider.mailbox.events(limit=2000)) == 2 * len(mails), seconds=20)
     began = datetime.fromtimestamp(provider.mailbox.events()[0]["timestamp"], UTC)
@@ -79,8 +82,8 @@ def test_a_signed_webhook_is_kept_under_the_present_key_and_the_former(
     settings: Settings, client: Client
 ) -> None:
     settings.MAIL_WEBHOOK_KEYS = ("new", "old")
+    mail = write()
     for key, name in (("old", "accepted"), ("new", "delivered")):
-        mail = write()
         Mail.objects.update(sending_since=timezone.now())
         answer = client.post("/mail/events", body(mail, name, key=key), content_type="application/json")
         assert answer.status_code == 200

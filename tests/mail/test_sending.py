@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -11,14 +12,15 @@ from pytest_django import Settings
 
 from mail import outbox, pace, sending, settling
 from mail.models import Mail, MailState, Pace
+from mail.transport import Transport
 from tests.support.mailbox import Provider
 
 pytestmark = pytest.mark.django_db
 
 
-def write(name: str = "ada", **changes: object) -> Mail:
+def write(name: str = "ada", **changes: Any) -> Mail:
     """A letter to somebody."""
-    letter = {
+    letter: dict[str, Any] = {
         "key": f"test:{name}",
         "to": f"{name}@example.com",
         "subject": "About your add-on",
@@ -26,7 +28,7 @@ def write(name: str = "ada", **changes: object) -> Mail:
         "html": "<p>Hello</p>",
         **changes,
     }
-    return outbox.post(**letter)  # type: ignore[arg-type]
+    return outbox.post(**letter)
 
 
 def state(mail: Mail) -> str:
@@ -76,7 +78,7 @@ def test_what_is_rolled_back_was_never_posted(provider: Provider) -> None:
         {"headers": {"X-A": "b\r\nBcc: c@example.com"}},
     ],
 )
-def test_what_cannot_be_sent_is_refused_at_once(change: dict[str, object]) -> None:
+def test_what_cannot_be_sent_is_refused_at_once(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         write(**change)
 
@@ -217,7 +219,7 @@ def test_one_who_comes_too_late_does_not_send(provider: Provider) -> None:
     [late] = sending._claim()
     Mail.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert sending.deliver() == 1
-    sending._send_batch(sending.Transport(), [late])
+    sending._send_batch(Transport(), [late])
     assert len(provider.mails(mail.to)) == 1
     assert state(mail) == MailState.SENT
 
