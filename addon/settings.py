@@ -156,6 +156,7 @@ CELERY_BEAT_SCHEDULE = {
     "kafka-rates": _every(10.0, "kafkacluster.sample_rates", queue="usage"),
     "kafka-reconcile": _every(900.0, "kafkacluster.reconcile", queue="maintenance"),
     "billing-usage": _every(60.0, "billing.collect_usage", queue="usage"),
+    "billing-close": _every(15.0, "billing.close_months", queue="maintenance"),
     "billing-keep-up": _every(
         crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
     ),

@@ -94,3 +94,145 @@ class UsageFeed(models.Model):
 
     def __str__(self) -> str:
         return self.source
+
+
+# --- statements ---------------------------------------------------------------------------------------------
+class RevenueShare(models.Model):
+    """What part of what customers pay comes to us, for a service, from a month on until the next such row."""
+
+    service = models.SlugField(max_length=60)
+    since = models.DateField(help_text="The first day of the first month it holds for.")
+    percent = models.DecimalField(max_digits=5, decimal_places=2)
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["service", "-since"]
+        constraints = [
+            models.UniqueConstraint(fields=["service", "since"], name="one_share_from_a_month_on"),
+            models.CheckConstraint(condition=Q(percent__gte=0, percent__lte=100), name="share_is_a_part"),
+            models.CheckConstraint(condition=Q(since__day=1), name="share_begins_with_a_month"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.percent} % from {self.since:%Y-%m}"
+
+
+class MonthClose(models.Model):
+    """The closing of a month: asked for, then done. From `closed_at` on the month's statements are frozen."""
+
+    month = models.DateField(primary_key=True, help_text="The month's first day.")
+    requested_at = models.DateTimeField(db_default=Now())
+    requested_by = models.CharField(max_length=200)
+    closed_at = models.DateTimeField(null=True)
+    statements = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True, help_text="Why it is not closed yet, for the operator.")
+
+    class Meta:
+        ordering = ["-month"]
+        constraints = [
+            models.CheckConstraint(condition=Q(month__day=1), name="close_is_of_a_whole_month"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class Statement(models.Model):
+    """What one resource brings in one closed month. Written when the month is closed, and never changed."""
+
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="statements")
+    month = models.DateField(help_text="The month's first day.")
+    service = models.SlugField(max_length=60)
+    fee_cents = models.PositiveBigIntegerField(help_text="Plan fees, rounded once and capped.")
+    fee_exact = models.CharField(max_length=100, help_text="As a fraction of a cent: 12345/67.")
+    usage_cents = models.PositiveBigIntegerField(help_text="Metered use, rounded once.")
+    usage_exact = models.CharField(max_length=100)
+    share_percent = models.DecimalField(max_digits=5, decimal_places=2, help_text="Ours, at the time.")
+    net_cents = models.PositiveBigIntegerField(help_text="Our share of both, rounded once.")
+
+    class Meta:
+        ordering = ["month", "resource_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["resource", "month"], name="one_statement_for_a_month"),
+        ]
+        indexes = [models.Index(fields=["month", "service"])]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} of {self.resource_id}"
+
+    @property
+    def gross_cents(self) -> int:
+        """What the customer pays."""
+        return self.fee_cents + self.usage_cents
+
+
+class StatementLine(models.Model):
+    """One plan period's part of a statement, or the metered use of one unit in it (then `unit` is set)."""
+
+    statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    plan = models.CharField(max_length=80, help_text="The plan's name then.")
+    price_cents = models.PositiveBigIntegerField(help_text="Of a month, or of `per` units.")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    unit = models.CharField(max_length=40, blank=True)
+    quantity = models.BigIntegerField(default=0)
+    per = models.PositiveBigIntegerField(default=1)
+    exact = models.CharField(max_length=100)
+    cents = models.BigIntegerField(help_text="What it adds to the rounded sum of the lines before it.")
+
+    class Meta:
+        ordering = ["statement_id", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["statement", "position"], name="statement_line_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} {self.starts_at:%Y-%m-%d}"
+
+
+class Correction(models.Model):
+    """What a closed month lacks or has too much, booked in a later month that was open. Never changed."""
+
+    class Kind(models.TextChoices):
+        """Who found it."""
+
+        FOUND = "found", "Found by counting again"
+        OPERATOR = "operator", "Booked by an operator"
+
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="billing_corrections")
+    service = models.SlugField(max_length=60)
+    month = models.DateField(help_text="The month it is booked in.")
+    concerns = models.DateField(help_text="The closed month it corrects.")
+    statement = models.ForeignKey(
+        Statement,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="corrections",
+        help_text="That it corrects; empty where the resource had none in that month.",
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    fee_cents = models.BigIntegerField()
+    usage_cents = models.BigIntegerField(default=0)
+    net_cents = models.BigIntegerField()
+    reason = models.TextField()
+    made_by = models.CharField(max_length=200)
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["month", "service"]), models.Index(fields=["concerns", "resource"])]
+        constraints = [
+            models.CheckConstraint(condition=Q(month__gt=models.F("concerns")), name="correction_is_later"),
+            models.CheckConstraint(condition=~Q(fee_cents=0, usage_cents=0), name="correction_is_something"),
+            models.CheckConstraint(condition=Q(kind__in=["found", "operator"]), name="correction_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.concerns:%Y-%m} of {self.resource_id}"
+
+    @property
+    def gross_cents(self) -> int:
+        """What the customer pays more, or less."""
+        return self.fee_cents + self.usage_cents

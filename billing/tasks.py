@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import feeds, upkeep
+from billing import closing, feeds, upkeep
 
 
 @shared_task(name="billing.collect_usage", time_limit=290, soft_time_limit=280)
@@ -15,3 +15,9 @@ def collect_usage() -> None:
 def keep_up() -> None:
     """Make and drop partitions, recount the last days, and look for what closed months lack."""
     upkeep.keep_up()
+
+
+@shared_task(name="billing.close_months", time_limit=3600, soft_time_limit=3500)
+def close_months() -> None:
+    """Close the months that an operator asked to be closed."""
+    closing.close_requested()

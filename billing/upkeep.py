@@ -1,6 +1,6 @@
-"""What is done every night: partitions, the recount, what is too old."""
+"""What is done every night: partitions, the recount, late corrections, what is too old."""
 
-from billing import partitions, recount
+from billing import closing, partitions, recount
 
 RECOUNTED_DAYS = 3
 
@@ -10,4 +10,5 @@ def keep_up() -> None:
     partitions.make_ahead()
     recount.check_totals(days=RECOUNTED_DAYS, fix=True)
     recount.purge_hours()
-    partitions.drop_expired(closed=set())
+    closing.find_corrections()
+    partitions.drop_expired(closed=closing.closed_months())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.charges import month_bounds, month_charge
+from billing.charges import month_charge
+from billing.months import Month
 from provisioning.models import Plan, PlanPeriod, Resource
 from tests.support.partner import Partner
 
@@ -40,7 +41,7 @@ def period(
 
 
 def cents_of(resource: Resource, year: int = 2026, month: int = 4, until: datetime | None = None) -> int:
-    return month_charge(resource, year=year, month=month, until=until or month_bounds(year, month)[1]).cents
+    return month_charge(resource, year=year, month=month, until=until or Month(year, month).end).cents
 
 
 def test_a_whole_month_costs_exactly_the_price(resource: Resource) -> None:
