@@ -236,3 +236,80 @@ class Correction(models.Model):
     def gross_cents(self) -> int:
         """What the customer pays more, or less."""
         return self.fee_cents + self.usage_cents
+
+
+# --- Heroku's payouts ---------------------------------------------------------------------------------------
+class PayoutFormat(models.Model):
+    """How a payout file is to be read: which column means what. Data, because Heroku may change its export."""
+
+    name = models.CharField(max_length=80, unique=True)
+    mapping = models.JSONField(help_text="See billing.payouts.Mapping.")
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PayoutFile(models.Model):
+    """A payout file that was imported, known by its content: it is imported once."""
+
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of its bytes, in hex.")
+    name = models.CharField(max_length=200)
+    format = models.ForeignKey(PayoutFormat, on_delete=models.PROTECT, related_name="+")
+    rows = models.PositiveIntegerField(help_text="Rows in it.")
+    new_rows = models.PositiveIntegerField(help_text="Of these, such that no earlier file had.")
+    imported_by = models.CharField(max_length=200)
+    imported_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PayoutRow(models.Model):
+    """One row of a payout file, read: what Heroku paid for a resource and a month. Never changed."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="What makes the same row of two files one.")
+    file = models.ForeignKey(PayoutFile, on_delete=models.PROTECT, related_name="payouts")
+    line = models.PositiveIntegerField(help_text="In the file, the first being 1.")
+    month = models.DateField()
+    reference = models.CharField(max_length=200, help_text="The resource as the file names it.")
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, null=True, related_name="payouts")
+    service = models.CharField(
+        max_length=60, help_text="Of the resource, else as the file names it, or empty."
+    )
+    cents = models.BigIntegerField()
+    raw = models.JSONField(help_text="The row as it was.")
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["month", "service"]), models.Index(fields=["resource", "month"])]
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.month:%Y-%m}"
+
+
+class Resolution(models.Model):
+    """An operator's word on a difference, for as long as both amounts stay what they were."""
+
+    month = models.DateField()
+    service = models.CharField(max_length=60)
+    reference = models.CharField(max_length=200, help_text="The resource's uuid, or what the file called it.")
+    expected_cents = models.BigIntegerField(null=True)
+    paid_cents = models.BigIntegerField(null=True)
+    note = models.TextField()
+    resolved_by = models.CharField(max_length=200)
+    resolved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["month", "reference"])]
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.month:%Y-%m}"

@@ -63,7 +63,7 @@ def check(history: list[Period]) -> None:
         assert found.exact_cents == exact
         assert found.fee_cents == half_even(exact) <= highest
         assert sum(line.cents for line in found.lines) == found.fee_cents
-        assert all(abs(line.cents - line.exact_cents) <= 1 for line in found.lines)
+        assert all(bool(abs(line.cents - line.exact_cents) <= 1) for line in found.lines)
         whole = len({line.price_cents for line in found.lines}) == 1
         if whole and sum(Fraction(1) for _ in found.lines) and exact == highest:
             assert found.fee_cents == highest
@@ -131,9 +131,7 @@ def test_a_months_periods_of_one_plan_sum_to_its_price_exactly(
 ) -> None:
     moments = sorted(min(month.start + timedelta(microseconds=cut), month.end) for cut in cuts)
     edges = [month.start - timedelta(days=3), *moments, None]
-    history = [
-        Period("p", price, begins, ends) for begins, ends in pairwise(edges) if begins
-    ]
+    history = [Period("p", price, begins, ends) for begins, ends in pairwise(edges) if begins]
     found = charge(history, start=month.start, end=month.end, until=month.end)
     assert found.exact_cents == price
     assert found.fee_cents == sum(line.cents for line in found.lines) == price
