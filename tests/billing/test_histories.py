@@ -64,8 +64,7 @@ def check(history: list[Period]) -> None:
         assert found.fee_cents == half_even(exact) <= highest
         assert sum(line.cents for line in found.lines) == found.fee_cents
         assert all(bool(abs(line.cents - line.exact_cents) <= 1) for line in found.lines)
-        whole = len({line.price_cents for line in found.lines}) == 1
-        if whole and sum(Fraction(1) for _ in found.lines) and exact == highest:
+        if exact == highest:  # one price all month long
             assert found.fee_cents == highest
 
 
