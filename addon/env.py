@@ -84,6 +84,11 @@ class Environment(BaseSettings):
     credential_overlap_seconds: int = Field(
         default=7200, ge=0, description="How long a replaced credential stays valid after a rotation."
     )
+    fetch_also_allowed: str = Field(
+        default="",
+        description="`address:port` pairs, comma separated, that customers' web addresses may lead to although they "
+        "are not public: for sites on a developer's own machine, never in production.",
+    )
     data_retention_days: int = Field(
         default=30, ge=0, description="How long a removed resource's data is kept before it is purged."
     )

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from addon.env import Environment, PartnerSecrets
 from addon.inference.config import InferenceEnvironment
 from addon.kafkacluster.config import KafkaEnvironment
+from addon.mobiloud.config import AppetizeEnvironment, MobiLoudEnvironment
 from billing.config import BillingEnvironment
 from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
@@ -37,6 +38,8 @@ def env_example() -> str:
         ("Mail", MailEnvironment, ""),
         ("Inference", InferenceEnvironment, "INFERENCE_"),
         ("KafkaCluster", KafkaEnvironment, "KAFKA_"),
+        ("MobiLoud", MobiLoudEnvironment, "MOBILOUD_"),
+        ("MobiLoud's preview by Appetize.io", AppetizeEnvironment, "APPETIZE_"),
     ]
     parts = [_HEAD]
     for title, settings, prefix in sections:

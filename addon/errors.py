@@ -1,19 +1,30 @@
 """What is answered where no view answers: JSON under the APIs, a page elsewhere."""
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from sso.doors import wants_json
 
 _API_PATHS = ("/heroku/", "/v1/", "/dashboard/", "/healthz", "/readyz", "/metrics")
 
 
 def _answer(request: HttpRequest, *, status: int, code: str, title: str, text: str) -> HttpResponse:
-    if request.path.startswith(_API_PATHS):
+    if request.path.startswith(_API_PATHS) or wants_json(request):
         return JsonResponse({"id": code, "message": text}, status=status)
     return render(request, "error.html", {"title": title, "text": text, "status": status}, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400."""
+    """400, or 413 for what is too large to be read at all."""
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(
+            request,
+            status=413,
+            code="too_large",
+            title="That is too large",
+            text="More was sent than can be taken at once. Nothing was changed.",
+        )
     return _answer(
         request,
         status=400,

@@ -160,6 +160,7 @@ CELERY_BEAT_SCHEDULE = {
     "billing-keep-up": _every(
         crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
     ),
+    "mobiloud-purge": _every(3600.0, "mobiloud.purge", queue="maintenance"),
     "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
     "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),
@@ -174,6 +175,11 @@ HEROKU_DASHBOARD_URL = ENV.heroku_dashboard_url.rstrip("/")
 OPERATION_LEASE_SECONDS = ENV.operation_lease_seconds
 CREDENTIAL_OVERLAP_SECONDS = ENV.credential_overlap_seconds
 DATA_RETENTION_DAYS = ENV.data_retention_days
+FETCH_ALSO_ALLOWED = frozenset(
+    pair.strip()
+    for pair in (ENV.fetch_also_allowed if ENV.addonworks_env != "production" else "").split(",")
+    if pair.strip()
+)
 SEALING_KEYS = secret_list(ENV.sealing_keys)
 PEPPERS = secret_list(ENV.peppers)
 METRICS_TOKEN = ENV.metrics_token.get_secret_value() if ENV.metrics_token else None

@@ -9,7 +9,10 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const targets = [
   {
-    entries: ["dashboard.js", "dashboard.css", "inference.js", "kafka.js", "operators.css", "operators-admin.css"],
+    entries: [
+      "dashboard.js", "dashboard.css", "inference.js", "kafka.js", "mobiloud.js", "mobiloud-editor.js",
+      "operators.css", "operators-admin.css",
+    ],
     outdir: join(here, "dist", "frontend"),
   },
   { entries: ["sandbox.js", "sandbox.css"], outdir: join(here, "..", "sandbox", "static", "dist") },
@@ -33,23 +36,25 @@ for (const { entries, outdir } of targets) {
   });
 }
 
-// One sprite of the icons in src/icons.json: a page names an icon, and the browser fetches them all once.
-const list = join(here, "src", "icons.json");
-const symbols = JSON.parse(readFileSync(list, "utf8")).map((name) => {
-  const file = join(here, "node_modules", "@tabler", "icons", "icons", "outline", `${name}.svg`);
-  const drawing = readFileSync(file, "utf8")
-    .replace(/^[\s\S]*?<svg[^>]*>/, "")
-    .replace("</svg>", "")
-    .replace('<path stroke="none" d="M0 0h24v24H0z" fill="none" />', "")
-    .replace(/\s+/g, " ")
-    .trim();
-  return (
-    `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" ` +
-    `stroke-linecap="round" stroke-linejoin="round">${drawing}</symbol>`
-  );
-});
+// Sprites: a page names an icon, and the browser fetches them all once. The dashboards' own, and those of the tabs of
+// mobile apps, which customers pick from.
+function sprite(names) {
+  const symbols = names.map((name) => {
+    const file = join(here, "node_modules", "@tabler", "icons", "icons", "outline", `${name}.svg`);
+    const drawing = readFileSync(file, "utf8")
+      .replace(/^[\s\S]*?<svg[^>]*>/, "")
+      .replace("</svg>", "")
+      .replace('<path stroke="none" d="M0 0h24v24H0z" fill="none" />', "")
+      .replace(/\s+/g, " ")
+      .trim();
+    return (
+      `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" ` +
+      `stroke-linecap="round" stroke-linejoin="round">${drawing}</symbol>`
+    );
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`;
+}
+const read = (name) => JSON.parse(readFileSync(join(here, "src", name), "utf8"));
 mkdirSync(targets[0].outdir, { recursive: true });
-writeFileSync(
-  join(targets[0].outdir, "icons.svg"),
-  `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`,
-);
+writeFileSync(join(targets[0].outdir, "icons.svg"), sprite(read("icons.json")));
+writeFileSync(join(targets[0].outdir, "tab-icons.svg"), sprite(Object.keys(read("tab-icons.json"))));

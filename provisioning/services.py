@@ -172,6 +172,8 @@ class AddonService(ABC):
     """Whether customers hold a key or password that can be rotated."""
     provisioned_message: ClassVar[str]
     provisioning_message: ClassVar[str] = ""
+    removed_note: ClassVar[str] = ""
+    """What the page of a removed resource tells beside what holds for every service."""
     support_email: ClassVar[str] = ""
     icon: ClassVar[str] = "box"
     """What stands for the service on its dashboard: a name from `frontend/src/icons.json`."""

@@ -100,7 +100,8 @@ def refuse_without_session(request: HttpRequest) -> HttpResponse:
 
 def refuse_ended(request: HttpRequest, resource: Resource) -> HttpResponse:
     """410 for a resource that was removed or never came to be."""
-    name = service_of(resource).name
+    service = service_of(resource)
+    name = service.name
     if resource.state == ResourceState.FAILED:
         title = f"{name} could not be provisioned"
         text = "Nothing is charged for it. Remove the add-on from your app and add it again."
@@ -110,6 +111,7 @@ def refuse_ended(request: HttpRequest, resource: Resource) -> HttpResponse:
             "Its credentials no longer work and its dashboard is closed. "
             "To use it again, add the add-on to your app once more."
         )
+        text = f"{text} {service.removed_note}".rstrip()
     return refuse(request, status=410, code="resource_ended", title=title, text=text, icon="trash")
 
 

@@ -8,3 +8,10 @@ class MobiLoudConfig(AppConfig):
 
     name = "addon.mobiloud"
     verbose_name = "MobiLoud"
+
+    def ready(self) -> None:
+        """Register the words of our events."""
+        from addon.mobiloud.events import TOLD
+        from sso.events import tell
+
+        tell(TOLD)

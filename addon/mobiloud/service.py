@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.urls import reverse
 
+from addon.mobiloud import retention
+from addon.mobiloud.capabilities import WORDS, capabilities_of
 from provisioning.models import Plan, Resource
 from provisioning.services import AddonService, Meter, Page, Provisions, Refusal, Step
 
@@ -26,7 +28,15 @@ class MobiLoud(AddonService):
     provisioned_message = "Open the dashboard from your app's Resources tab to configure your mobile app."
     support_email = "support@mobiloud.com"
     icon = "device-mobile"
-    pages = (Page("Overview", "home", "mobiloud:overview"),)
+    removed_note = (
+        "The apps show that the service is no longer active. Their binaries are in your own Apple and Google developer "
+        "accounts and are not touched. What you had entered here is deleted after the retention period."
+    )
+    pages = (
+        Page("Overview", "home", "mobiloud:overview"),
+        Page("Configure", "adjustments", "mobiloud:configure"),
+        Page("History", "history", "mobiloud:history"),
+    )
 
     def validate_limits(self, limits: Mapping[str, Any]) -> None:
         """`publishing` only: whether the plan may submit an app."""
@@ -64,8 +74,8 @@ class MobiLoud(AddonService):
         return {"MOBILOUD_URL": f"{settings.BASE_URL}{self.dashboard_url(resource)}"}
 
     def deprovision_steps(self) -> Sequence[Step]:
-        """Nothing was made outside of Postgres."""
-        return ()
+        """The site ends and its secrets are destroyed; what else it holds is purged after the retention period."""
+        return (Step("end site", retention.end_site),)
 
     def dashboard_url(self, resource: Resource) -> str:
         """The overview."""
@@ -77,8 +87,8 @@ class MobiLoud(AddonService):
 
     def limit_rows(self, plan: Plan) -> list[tuple[str, str]]:
         """What the plan includes."""
+        included = capabilities_of(plan)
         return [
-            ("Configuration dashboard", "Included"),
-            ("Live iOS preview", "Included"),
-            ("App publishing", "Included" if plan.limits["publishing"] else "On every paid plan"),
+            (words, "Included" if capability in included else "On every paid plan")
+            for capability, words in WORDS.items()
         ]

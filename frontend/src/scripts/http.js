@@ -1,8 +1,9 @@
 // Requests of the dashboard's own buttons. What is refused comes back as {id, message}.
 export class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, content = {}) {
     super(message);
     this.status = status;
+    this.content = content;
   }
 }
 
@@ -16,7 +17,7 @@ async function answer(response) {
     // A proxy's page, say: the status has to do.
   }
   if (!response.ok) {
-    throw new Refused(response.status, content.message || "That did not work. Please try again in a minute.");
+    throw new Refused(response.status, content.message || "That did not work. Please try again in a minute.", content);
   }
   return content;
 }

@@ -1,0 +1,4 @@
+// The JSON editor, on its own page only: it is the largest part of all.
+import { startEditor } from "./scripts/mobiloud/editor.js";
+
+startEditor();
