@@ -34,9 +34,9 @@ rules:
     labels:
       request: "$1"
       user: "$2"
-  - pattern: "kafka.server<type=BrokerTopicMetrics, name=Bytes(In|Out)PerSec, topic=(.+)><>Count"
-    name: kafka_topic_bytes_total
-    type: COUNTER
+  - pattern: "kafka.server<type=BrokerTopicMetrics, name=Bytes(In|Out)PerSec, topic=(.+)><>OneMinuteRate"
+    name: kafka_topic_byte_rate
+    type: GAUGE
     labels:
       direction: "$1"
       topic: "$2"

@@ -56,7 +56,8 @@ def register_group(
 ) -> str:
     """Keep a group's name and let it start at `position` on each of `topics` (whole names); its whole name.
 
-    Raises Refusal, and Fault when the cluster does not answer; then nothing is kept.
+    Raises Refusal, and Fault when the cluster does not answer; then nothing is kept. The row is there before the
+    offsets: a process that dies in between leaves a group that is to be moved before it is used, and not one uncounted.
     """
     name = _whole_name(tenant.prefix, own_name)
     if not topics:
@@ -67,26 +68,30 @@ def register_group(
         offsets: dict[TopicPartition, int] = {}
         for topic in topics:
             offsets |= _offsets_of(cluster, topic, position)
+        used = set(cluster.groups(tenant.prefix))
         with changing_topics(tenant.resource_id) as room:
             registered = set(ConsumerGroup.objects.filter(tenant=tenant).values_list("name", flat=True))
-            present = registered | set(cluster.groups(tenant.prefix))
+            present = registered | used
             if name in present:
                 raise Refusal(
                     f"There is a consumer group {name} already; move it on its own page.", code="group_exists"
                 )
             check_consumer_groups(room.limits, len(present))
-            ConsumerGroup.objects.create(tenant=tenant, name=name)
-            audit.record(
-                "group.registered",
-                resource=tenant.resource,
-                actor=actor,
-                group=name,
-                topics=topics,
-                position=position.words,
-            )
-            # Inside, so that a group that the cluster did not take is not kept either.
+            row = ConsumerGroup.objects.create(tenant=tenant, name=name)
+        try:
             with _in_use_refused():
                 cluster.commit(name, offsets)
+        except BaseException:
+            row.delete()
+            raise
+    audit.record(
+        "group.registered",
+        resource=tenant.resource,
+        actor=actor,
+        group=name,
+        topics=topics,
+        position=position.words,
+    )
     return name
 
 

@@ -77,7 +77,7 @@ class Room:
     def check_new_topic(self, *, kept: Mapping[str, int], partitions: int) -> None:
         """Raise Refusal unless one more topic of that many partitions fits.
 
-        `kept` are the partitions of every topic of the tenant by name, read from the cluster under the lock.
+        `kept` are the partitions of every topic of the tenant by name, read from the rows under the lock.
         """
         if self.tenant.writes_paused_at:
             raise Refusal(
@@ -121,10 +121,11 @@ class Room:
 
 @contextmanager
 def changing_topics(resource_id: int) -> Iterator[Room]:
-    """Lock a provisioned resource while its topics change on the cluster, and tell what its plan allows.
+    """Lock a provisioned resource while the rows of its topics change, and tell what its plan allows.
 
-    Two creations at once, or one beside a plan change, take turns: so the counts read from the cluster inside are
-    exact until the end. Keep what is done inside short. Raises Refusal when the resource is ending or suspended.
+    Two creations at once, or one beside a plan change, take turns: so the counts of the rows inside are exact until
+    the end. Requests of Heroku wait meanwhile: nothing outside of Postgres is asked inside. Raises Refusal when the
+    resource is ending or suspended.
     """
     with transaction.atomic():
         resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)

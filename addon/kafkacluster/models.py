@@ -223,6 +223,18 @@ class LiveRate(models.Model):
     estimated = models.BooleanField(default=False, help_text="From the growth of the logs, not from metrics.")
 
 
+class LiveTopicRate(models.Model):
+    """What goes through a topic now, in bytes per second over the last minute.
+
+    A topic without a row has no traffic, as long as its cluster's `rates_at` is fresh.
+    """
+
+    topic = models.OneToOneField(Topic, on_delete=models.CASCADE, related_name="live_rate")
+    at = models.DateTimeField()
+    produce = models.PositiveBigIntegerField()
+    consume = models.PositiveBigIntegerField()
+
+
 class Throughput(models.Model):
     """A minute or an hour of a tenant's rates: sums over the looks that saw traffic, and the highest of them."""
 

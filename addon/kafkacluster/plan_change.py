@@ -8,9 +8,11 @@ from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant, Topic
 from addon.kafkacluster.topic_settings import NO_BOUND, Settings
+from addon.kafkacluster.turns import in_turn
 from provisioning.models import Operation, Plan
 
 
+@in_turn
 def fit_topics(operation: Operation) -> None:
     """A plan change's step: no topic keeps records longer, or takes larger messages, than the resource's plan allows.
 

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
+from addon.kafkacluster.topic_rates import keep_topic_rates, read_topic_rates
 from provisioning.services import Fault
 
 log = structlog.get_logger(__name__)
@@ -105,6 +106,7 @@ def sample_rates() -> None:
         _look_at_brokers(row)
         urls = [url.strip() for url in row.metrics_urls.split(",") if url.strip()]
         if texts := scrape(urls):
+            keep_topic_rates(row, read_topic_rates(texts))
             keep(row, read_metrics(texts), estimated=False)
 
 
@@ -203,7 +205,7 @@ class Live:
 def live_rate(tenant: Tenant) -> Live:
     """What the tenant does now, from the last look."""
     seen = tenant.cluster.rates_at
-    if seen is None or (timezone.now() - seen).total_seconds() > _fresh_for(tenant.cluster):
+    if not are_known(tenant.cluster):
         return Live(rate=None, at=seen)
     row = LiveRate.objects.filter(tenant=tenant).first()
     if row is None:
@@ -221,9 +223,11 @@ def live_rate(tenant: Tenant) -> Live:
     )
 
 
-def _fresh_for(row: SharedCluster) -> float:
+def are_known(row: SharedCluster) -> bool:
+    """Whether the last look at a cluster's rates is fresh enough to tell what is going on now."""
     # Estimates come with the minute's count.
-    return FRESH_SECONDS if row.metrics_urls else 3 * MINUTE
+    fresh_for = FRESH_SECONDS if row.metrics_urls else 3 * MINUTE
+    return row.rates_at is not None and (timezone.now() - row.rates_at).total_seconds() <= fresh_for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 import structlog
-from django.db import transaction
 
 from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, Grant, connect
 from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.tenants import broker_count, grants_of, left_of, passwords_of, quotas_of
+from addon.kafkacluster.turns import turn
 from provisioning.models import Resource
 from provisioning.services import Fault
 from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
@@ -109,7 +109,7 @@ def _reconcile_cluster(row: SharedCluster, report: Report, *, fix: bool) -> None
                 report.checked += 1
                 found = missing_of(tenant, view, brokers=brokers)
                 if found and fix:
-                    found = _mend(cluster, tenant.pk, brokers=brokers)
+                    found = _mend(cluster, tenant, brokers=brokers)
                 _add(report, found)
             elif tenant.removed_at is not None and user in view.users:
                 _add(report, [_remainder(cluster, tenant, fix=fix)])
@@ -142,14 +142,13 @@ def missing_of(tenant: Tenant, view: View, *, brokers: int) -> list[Difference]:
     return found
 
 
-def _mend(cluster: Cluster, tenant_id: int, *, brokers: int) -> list[Difference]:
-    """Compare one tenant anew under its resource's lock, so that no operation begins meanwhile, and mend it."""
-    with transaction.atomic():
-        tenant = Tenant.objects.get(pk=tenant_id)
-        resource = Resource.objects.select_for_update(of=("self",)).filter(pk=tenant.resource_id).first()
-        if resource is None or not _is_settled(resource):
+def _mend(cluster: Cluster, stale: Tenant, *, brokers: int) -> list[Difference]:
+    """Compare one tenant anew in its turn, and mend it: an operation that begins meanwhile has the last word."""
+    with turn(stale.resource_id):
+        tenant = Tenant.objects.select_related("resource__plan").filter(pk=stale.pk).first()
+        if tenant is None or not _is_settled(tenant.resource):
             return []
-        tenant.resource, user = resource, tenant.username
+        resource, user = tenant.resource, tenant.username
         found = missing_of(tenant, look(cluster, user), brokers=brokers)
         for difference in found:
             if difference.what == "rights":

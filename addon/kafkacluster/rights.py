@@ -13,6 +13,7 @@ from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
 from addon.kafkacluster.tenants import grants_of
+from addon.kafkacluster.turns import turn
 from provisioning import audit
 from provisioning.models import Operation, Resource
 from provisioning.services import Fault, Refusal
@@ -113,22 +114,24 @@ def _passed_level(percent: int) -> int:
 def apply_rights(tenant_id: int) -> None:
     """Bring the cluster in line with what the tenant may do now; nothing for one that is ending.
 
-    The resource stays locked meanwhile, so two workers never undo each other and no removal begins. Raises Fault when
-    the cluster does not answer; the mark stays for the next try.
+    In the tenant's turn, so two workers never undo each other, and a removal takes the rights after they were given.
+    What the tenant may do can change meanwhile: then it is told anew. Raises Fault when the cluster does not answer;
+    the mark stays for the next try.
     """
-    resource_id = Tenant.objects.values_list("resource_id", flat=True).get(pk=tenant_id)
-    with transaction.atomic():
-        try:
-            tenant = _locked(resource_id)
-        except Refusal:  # it is ending: nothing may be given to it any more
-            Tenant.objects.filter(pk=tenant_id).update(rights_due=False)
-            return
-        if not tenant.rights_due:
-            return
-        with connect(tenant.cluster.address) as cluster:
-            cluster.set_grants(tenant.username, grants_of(tenant))
-        tenant.rights_due = False
-        tenant.save(update_fields=["rights_due"])
+    tenants = Tenant.objects.select_related("cluster", "resource")
+    with turn(tenants.values_list("resource_id", flat=True).get(pk=tenant_id)):
+        while (tenant := tenants.get(pk=tenant_id)).rights_due:
+            if tenant.removed_at or tenant.resource.state != ResourceState.PROVISIONED:
+                # It is ending: nothing may be given to it any more.
+                Tenant.objects.filter(pk=tenant_id).update(rights_due=False)
+                return
+            wanted = grants_of(tenant)
+            with connect(tenant.cluster.address) as cluster:
+                cluster.set_grants(tenant.username, wanted)
+            with transaction.atomic():
+                now = Tenant.objects.select_for_update().get(pk=tenant_id)
+                now.rights_due = grants_of(now) != wanted
+                now.save(update_fields=["rights_due"])
 
 
 def apply_due_rights() -> int:

@@ -21,6 +21,7 @@ from addon.kafkacluster.cluster import (
 )
 from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.placement import choose_cluster
+from addon.kafkacluster.turns import in_turn
 from provisioning.models import Credential, Operation, Plan, Resource
 from provisioning.services import Fault, Unrecoverable
 from provisioning.states import CredentialState
@@ -95,6 +96,7 @@ def ensure_tenant(operation: Operation) -> None:
             continue
 
 
+@in_turn
 def set_quotas(operation: Operation) -> None:
     """Set the quotas of the plan that the resource has now."""
     tenant = _tenant(operation)
@@ -110,6 +112,7 @@ def grant_rights(operation: Operation) -> None:
         cluster.grant(tenant.username, sorted(grants_of(tenant)))
 
 
+@in_turn
 def install_password(operation: Operation) -> None:
     """Let the active credential's password in, on its mechanism."""
     tenant = _tenant(operation)
@@ -130,6 +133,7 @@ def verify_login(operation: Operation) -> None:
     )
 
 
+@in_turn
 def keep_live_passwords(operation: Operation) -> None:
     """Let in exactly the passwords of the live credentials: also where an ended one had replaced a live one."""
     tenant = _tenant(operation)
@@ -142,6 +146,7 @@ def keep_live_passwords(operation: Operation) -> None:
 
 
 # --- deprovision --------------------------------------------------------------------------------------------
+@in_turn
 def shut_out(operation: Operation) -> None:
     """Take the tenant's rights, which ends all traffic at once, and then its logins."""
     for tenant in _tenants(operation):
@@ -151,6 +156,7 @@ def shut_out(operation: Operation) -> None:
                 cluster.remove_password(tenant.username, mechanism)
 
 
+@in_turn
 def delete_data(operation: Operation) -> None:
     """Delete the tenant's consumer groups, then its topics with all they hold."""
     for tenant in _tenants(operation):

@@ -11,7 +11,9 @@ from kafka import TopicPartition
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant, Topic
+from addon.kafkacluster.rates import are_known
 from addon.kafkacluster.topic_calls import Partition
+from addon.kafkacluster.topic_rates import TopicRate, topic_rates
 from addon.kafkacluster.topic_settings import Settings
 
 
@@ -54,6 +56,8 @@ class TopicView:
     prefix: str
     settings: Settings | None
     partitions: tuple[PartitionView, ...]
+    rate: TopicRate | None = None
+    """What goes through it now; None where that is not known."""
 
     @property
     def own_name(self) -> str:
@@ -127,6 +131,7 @@ def _views(tenant: Tenant, rows: Iterable[Topic]) -> list[TopicView]:
             if each.leader is not None
         ]
         first, end = cluster.first_offsets(led), cluster.end_offsets(led)
+    rates = topic_rates(tenant.cluster, topics) if are_known(tenant.cluster) else {}
     views = []
     for topic in topics:
         own = Settings.read(settings[topic.name]) if topic.name in settings else None
@@ -140,7 +145,7 @@ def _views(tenant: Tenant, rows: Iterable[Topic]) -> list[TopicView]:
             )
             for each in described.get(topic.name, ())
         )
-        views.append(TopicView(topic, tenant.prefix, own, partitions))
+        views.append(TopicView(topic, tenant.prefix, own, partitions, rates.get(topic.pk)))
     return views
 
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from addon.kafkacluster import topics
 from addon.kafkacluster.doors import Done, action, cluster_page, limits_of, tenant_of
 from addon.kafkacluster.forms import NewTopicForm, PartitionsForm, SettingsForm, confirm, read, shown
+from addon.kafkacluster.rates import are_known
 from addon.kafkacluster.topic_pages import find_topic, list_topics, room_of
 from addon.kafkacluster.topic_settings import POLICIES
 from provisioning.services import Refusal
@@ -26,6 +27,7 @@ def index(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
         "limits": limits,
         "room": room_of(tenant, limits),
         "topics": list_topics(tenant),
+        "rates_known": are_known(tenant.cluster) and bool(tenant.cluster.metrics_urls),
         "policies": POLICIES,
         "default_hours": min(24, limits.retention_hours),
     }

@@ -2,8 +2,8 @@
 
 Only we make topics, so the rows are the truth that a plan's limits are held against: they are written under the lock
 of the resource before the cluster is asked, and two creations at once take turns. The cluster is asked afterwards,
-without that lock. Where it does not answer, the row waits, and a job brings the cluster to it later; what it refuses
-is taken back and told.
+without any lock on a row. Where it does not answer, the row waits, and a job brings the cluster to it later; what it
+refuses is taken back and told.
 """
 
 import re
@@ -19,8 +19,8 @@ from addon.kafkacluster.cluster import Cluster, connect
 from addon.kafkacluster.limits import Room, changing_topics, topic_defaults
 from addon.kafkacluster.models import SharedCluster, Tenant, Topic
 from addon.kafkacluster.topic_settings import Settings
+from addon.kafkacluster.turns import turn
 from provisioning import audit
-from provisioning.models import Resource
 from provisioning.services import Fault, Refusal, Unrecoverable
 from provisioning.states import ResourceState
 
@@ -152,37 +152,23 @@ def purge_topic(resource_id: int, *, name: str, actor: str) -> None:
 def settle_topic(topic_id: int, cluster: Cluster) -> None:
     """Bring the cluster to what a topic's row says; nothing when that is done. May run twice at once.
 
-    The row stays locked meanwhile, so that a name is given anew only after its deletion is through. Raises Fault when
-    the cluster does not answer, and Refusal when it refuses: then the row is as it was before the change.
+    In the tenant's turn, so that a name is given anew only after its deletion is through, and a removal finds what was
+    made; the row is not locked meanwhile, and what is changed in it is settled too. Raises Fault when the cluster does
+    not answer, and Refusal when it refuses: then the row is as it was before the change.
     """
-    refused: Unrecoverable | None = None
-    with transaction.atomic():
-        topic = (
-            Topic.objects.select_for_update(of=("self",))
-            .select_related("tenant__resource")
-            .filter(pk=topic_id)
-            .exclude(state=Topic.State.LIVE)
-            .first()
-        )
-        if topic is None or topic.tenant.resource.state != ResourceState.PROVISIONED:
-            return
-        if topic.state == Topic.State.DELETING:
-            cluster.delete_topics([topic.name])
-            topic.delete()
-            return
-        try:
-            _make_or_change(topic, cluster)
-        except Unrecoverable as error:
-            refused = error
-            _take_back(topic, cluster, reason=str(error))
-    if refused is not None:
-        raise Refusal(
-            f"Kafka refused this, and nothing was changed. It said: {refused}", code="kafka_refused"
-        )
-    state = Resource.objects.values_list("state", flat=True).get(pk=topic.tenant.resource_id)
-    if state != ResourceState.PROVISIONED:
-        # A removal that began meanwhile may have looked at the cluster before the topic was there.
-        cluster.delete_topics([topic.name])
+    resource_id = Topic.objects.filter(pk=topic_id).values_list("tenant__resource_id", flat=True).first()
+    if resource_id is None:
+        return
+    unsettled = Topic.objects.exclude(state=Topic.State.LIVE).filter(
+        pk=topic_id, tenant__resource__state=ResourceState.PROVISIONED
+    )
+    with turn(resource_id):
+        while (topic := unsettled.first()) is not None:
+            if topic.state == Topic.State.DELETING:
+                cluster.delete_topics([topic.name])
+                topic.delete()
+            else:
+                _make_or_change(topic, cluster)
 
 
 def settle_topics() -> int:
@@ -239,28 +225,51 @@ def _follow(shared: SharedCluster, cluster: Cluster) -> None:
 
 
 def _make_or_change(topic: Topic, cluster: Cluster) -> None:
-    settings = topic.pending_settings
-    if topic.made_at is None:
-        cluster.create_topic(topic.name, partitions=topic.partitions, configs=settings)
-        topic.made_at = timezone.now()
-    present = cluster.await_topic(topic.name)
-    if len(present) < topic.partitions:
-        cluster.add_partitions(topic.name, total=topic.partitions)
-    if settings:
-        cluster.set_topic_settings(topic.name, settings)
-    topic.state, topic.pending_settings, topic.settled_at = Topic.State.LIVE, {}, timezone.now()
-    topic.save()
+    """Bring the cluster to the row as it was read; Refusal when Kafka will never take that."""
+    refused: Unrecoverable | None = None
+    try:
+        if topic.made_at is None:
+            cluster.create_topic(topic.name, partitions=topic.partitions, configs=topic.pending_settings)
+            Topic.objects.filter(pk=topic.pk).update(made_at=timezone.now())
+        present = len(cluster.await_topic(topic.name))
+        if present < topic.partitions:
+            cluster.add_partitions(topic.name, total=topic.partitions)
+        if topic.pending_settings:
+            cluster.set_topic_settings(topic.name, topic.pending_settings)
+    except Unrecoverable as error:
+        refused, present = error, len(cluster.describe_topics([topic.name]).get(topic.name, ()))
+    with transaction.atomic():
+        rows = Topic.objects.select_for_update(of=("self",)).select_related("tenant__resource")
+        now = rows.get(pk=topic.pk)
+        if refused is not None:
+            _take_back(now, tried=topic, present=present, reason=str(refused))
+        elif _wanted(now) == _wanted(topic):
+            now.state, now.pending_settings, now.settled_at = Topic.State.LIVE, {}, timezone.now()
+            now.save(update_fields=["state", "pending_settings", "settled_at"])
+    if refused is not None:
+        raise Refusal(
+            f"Kafka refused this, and nothing was changed. It said: {refused}", code="kafka_refused"
+        )
 
 
-def _take_back(topic: Topic, cluster: Cluster, *, reason: str) -> None:
-    present = cluster.describe_topics([topic.name]).get(topic.name)
-    if present is None:
-        topic.delete()
-    else:
-        topic.partitions, topic.pending_settings = len(present), {}
-        topic.state, topic.settled_at = Topic.State.LIVE, timezone.now()
-        topic.save()
-    audit.record("topic.refused", resource=topic.tenant.resource, topic=topic.name, reason=reason)
+def _wanted(topic: Topic) -> tuple[str, int, dict[str, str]]:
+    return topic.state, topic.partitions, topic.pending_settings
+
+
+def _take_back(now: Topic, *, tried: Topic, present: int, reason: str) -> None:
+    """Take out of a locked row what was tried, `present` being its partitions on the cluster; newer changes stay."""
+    newer = {
+        key: value for key, value in now.pending_settings.items() if tried.pending_settings.get(key) != value
+    }
+    if not present:
+        now.delete()
+    elif now.state != Topic.State.DELETING:
+        wider = now.partitions != tried.partitions
+        now.partitions, now.pending_settings = (now.partitions if wider else present), newer
+        now.state = Topic.State.CHANGING if wider or newer else Topic.State.LIVE
+        now.settled_at = timezone.now()
+        now.save()
+    audit.record("topic.refused", resource=now.tenant.resource, topic=now.name, reason=reason)
 
 
 def _settled(topic: Topic) -> Change:

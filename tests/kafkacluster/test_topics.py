@@ -13,6 +13,7 @@ from addon.kafkacluster import topics
 from addon.kafkacluster.cluster import Address, Cluster
 from addon.kafkacluster.limits import HOUR_MS
 from addon.kafkacluster.models import Tenant, Topic
+from addon.kafkacluster.tenants import left_of
 from addon.kafkacluster.topic_settings import Settings
 from addon.kafkacluster.topics import (
     add_partitions,
@@ -26,7 +27,7 @@ from provisioning.models import AuditEvent, Plan
 from provisioning.services import Fault, Refusal, service_of
 from sso.events import customer_events
 from tests.kafkacluster.conftest import Customer
-from tests.support.partner import Partner, at_once
+from tests.support.partner import Partner, at_once, run_operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 New = Callable[..., Customer]
@@ -299,7 +300,8 @@ def test_a_removal_that_begins_while_a_topic_is_made_leaves_nothing(
 
     monkeypatch.setattr(Cluster, "create_topic", removed_meanwhile)
     create_topic(shop.resource.pk, own_name="late", partitions=1, settings={}, actor=ADA)
-    assert cluster.topics(shop.tenant.prefix) == []
+    run_operations(shop.resource)
+    assert left_of(cluster, shop.tenant) == []
     with pytest.raises(Refusal, match="being removed"):
         create_topic(shop.resource.pk, own_name="later", partitions=1, settings={}, actor=ADA)
 
