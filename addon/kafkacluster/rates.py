@@ -22,7 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.topic_rates import keep_topic_rates, read_topic_rates
+from provisioning.models import Operation
 from provisioning.services import Fault
+from provisioning.states import OperationState
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +120,14 @@ def _look_at_brokers(row: SharedCluster) -> None:
         log.warning("kafka_rates.cluster_away", cluster=row.name, error=str(error))
         up = 0
     SharedCluster.objects.filter(pk=row.pk).update(brokers_up=up, brokers_seen_at=timezone.now())
+    if up > (row.brokers_up or 0):
+        _go_on(row)
+
+
+def _go_on(row: SharedCluster) -> None:
+    """Let what waits for this cluster be tried now that a broker is back: the pauses between tries have grown long."""
+    waiting = Operation.objects.filter(resource__kafka_tenant__cluster=row, state=OperationState.PENDING)
+    waiting.filter(next_attempt_at__gt=timezone.now()).update(next_attempt_at=timezone.now())
 
 
 def keep(row: SharedCluster, rates: dict[str, Rate], *, estimated: bool) -> None:

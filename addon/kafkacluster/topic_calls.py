@@ -67,11 +67,17 @@ class TopicCalls(Calls):
         return sorted(name for name in self._call(self._client.list_topics) if name.startswith(prefix))
 
     def delete_topics(self, names: list[str]) -> None:
-        """Delete topics with their data; those that are gone already are no error."""
+        """Delete topics with their data; those that are gone already are no error.
+
+        Waits some seconds until the broker that is asked has heard of it, for whoever looks next.
+        """
         answer = self._call(self._client.delete_topics, names, raise_errors=False)
         for topic in answer["topics"]:
             if topic["error_code"] != _GONE_TOPIC:
                 self._check(topic["error_code"], topic.get("error_message"), f"topic {topic['name']}")
+        deadline = time.monotonic() + _APPEAR_SECONDS
+        while self.describe_topics(names) and time.monotonic() < deadline:
+            time.sleep(_APPEAR_PAUSE_SECONDS)
 
     def topic_sizes(self) -> dict[str, TopicSize]:
         """Partitions of every topic, and the bytes that the brokers which are up store of it."""

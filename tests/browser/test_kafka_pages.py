@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import Door, Visitor
@@ -177,17 +177,71 @@ def test_a_newcomer_pastes_the_printed_python_and_sees_the_messages(
     expect(page.locator(".events")).to_contain_text("Test message sent to")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_page_fits_and_is_accessible(door: Door, visit: New, width: int, dark: bool) -> None:
+def test_an_export_that_broke_off_is_continued_behind_its_last_whole_line(
+    door: Door, visit: New, tmp_path: Path
+) -> None:
     addon = door.add("kafkacluster", "basic-0")
-    visitor = visit(width=width, dark=dark)
-    page = visitor.come_through(door, addon)
+    page = open_tab(visit(width=390).come_through(door, addon), "Topics")
+    topic(page, "orders", 2)
+    page.get_by_role("link", name="orders").click()
+    send_records(door.config(addon), partitions=2, each=4)
 
-    def assert_fine() -> None:
-        visitor.assert_fits()
-        visitor.assert_accessible()
+    with page.expect_download() as whole:
+        page.get_by_role("link", name="Export the topic").click()
+    lines = whole.value.path().read_bytes().splitlines(keepends=True)
+    assert len(lines) == 9
+    assert b'"complete":true' in lines[-1]
 
+    page.get_by_text("Continue one that broke off").click()
+    said, chosen = page.locator("[data-export-said]"), page.get_by_label("The file so far")
+    for content, words in (
+        (b"".join(lines), "This file is complete."),
+        (b"half a li", "No whole line of an export was found"),
+        # Cut off in the middle of a line of the second partition.
+        (b"".join(lines[:6]) + lines[6][:9], "It goes on after partition 1, offset 1."),
+    ):
+        (tmp_path / "so-far.jsonl").write_bytes(content)
+        chosen.set_input_files(tmp_path / "so-far.jsonl")
+        expect(said).to_contain_text(words)
+    with page.expect_download() as rest:
+        page.get_by_role("button", name="Continue").click()
+    continued = rest.value.path().read_bytes().splitlines(keepends=True)
+    assert [*lines[:6], *continued[:-1]] == lines[:-1]
+    assert b'"complete":true' in continued[-1]
+
+
+def send_records(config: dict[str, str], *, partitions: int, each: int) -> None:
+    """Produce into every partition of the topic `orders` with the config vars."""
+    producer = Producer(
+        {
+            "bootstrap.servers": config["KAFKACLUSTER_BROKERS"],
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": config["KAFKACLUSTER_SASL_METHOD"],
+            "sasl.username": config["KAFKACLUSTER_USERNAME"],
+            "sasl.password": config["KAFKACLUSTER_PASSWORD"],
+        }
+    )
+    for number in range(partitions * each):
+        producer.produce(
+            f"{config['KAFKACLUSTER_USERNAME']}.orders", f"order {number}", partition=number % partitions
+        )
+    assert producer.flush(30) == 0
+
+
+def test_on_a_phone_the_present_page_s_tab_is_in_sight(door: Door, visit: New) -> None:
+    addon = door.add("kafkacluster", "free")
+    page = visit(width=390).come_through(door, addon)
+    for name in ("Replication", "Overview"):
+        open_tab(page, name)
+        tab = page.get_by_role("navigation", name="KafkaCluster").get_by_role("link", name=name)
+        expect(tab).to_have_attribute("aria-current", "page")
+        expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_every_page_fits_and_is_accessible(door: Door, visit: New) -> None:
+    addon = door.add("kafkacluster", "basic-0")
+    visitor = visit()
+    page, assert_fine = visitor.come_through(door, addon), visitor.assert_fine_on_desk_and_phone
     for tab in ("Topics", "Consumer groups", "Messages", "Getting started"):
         open_tab(page, tab)
         assert_fine()

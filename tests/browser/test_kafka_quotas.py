@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
 from confluent_kafka import Consumer, Producer
 from playwright.sync_api import expect
 
@@ -41,8 +40,7 @@ def test_a_busy_customer_sees_the_rates_that_it_is_slowed_and_that_nothing_is_lo
     topic, client = busy_topic(door, visitor, addon)
     page.get_by_role("link", name="Quotas", exact=True).click()
     expect(page.get_by_role("heading", name="No traffic in the last hour")).to_be_visible()
-    visitor.assert_fits()
-    visitor.assert_accessible()
+    visitor.assert_fine_on_desk_and_phone()
 
     producer = Producer({**client, "batch.size": 4000, "compression.type": "none"})
     consumer = Consumer({**client, "group.id": topic, "auto.offset.reset": "earliest"})
@@ -59,8 +57,7 @@ def test_a_busy_customer_sees_the_rates_that_it_is_slowed_and_that_nothing_is_lo
     expect(slowed).to_be_visible()
     expect(page.locator("[data-chart=produce] canvas")).to_be_visible()
     expect(page.get_by_label("Produce", exact=True)).to_be_visible()
-    visitor.assert_fits()
-    visitor.assert_accessible()
+    visitor.assert_fine_on_desk_and_phone()
     producer.purge()
     producer.flush(0)
     consumer.close()
@@ -75,24 +72,13 @@ def test_a_busy_customer_sees_the_rates_that_it_is_slowed_and_that_nothing_is_lo
 
     page.get_by_role("link", name="Replication", exact=True).click()
     expect(page.get_by_text("Every copy of every partition is in sync.")).to_be_visible()
-    visitor.assert_fits()
-    visitor.assert_accessible()
-
-    for width, dark in ((390, False), (390, True), (1280, True)):
-        other = visit(width=width, dark=dark)
-        other.come_through(door, addon)
-        for name in ("quotas", "replication"):
-            other.page.goto(f"{other.page.url.split(addon.id)[0]}{addon.id}/{name}/")
-            other.assert_fits()
-            other.assert_accessible()
+    visitor.assert_fine_on_desk_and_phone()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_customer_without_topics_is_shown_where_to_begin(door: Door, visit: Visit, width: int) -> None:
+def test_a_customer_without_topics_is_shown_where_to_begin(door: Door, visit: Visit) -> None:
     addon = door.add("kafkacluster", "free")
-    visitor = visit(width=width)
+    visitor = visit()
     page = visitor.come_through(door, addon)
     page.goto(f"{page.url}replication/")
     expect(page.get_by_role("heading", name="No topics yet")).to_be_visible()
-    visitor.assert_fits()
-    visitor.assert_accessible()
+    visitor.assert_fine_on_desk_and_phone()

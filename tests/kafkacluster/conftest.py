@@ -108,6 +108,17 @@ def three(brokers: Brokers, plans: None) -> SharedCluster:  # noqa: F811
     return row
 
 
+def operator_client(address: Address) -> dict[str, Any]:
+    """Settings of confluent-kafka for the operator, whom no quota holds."""
+    return {
+        "bootstrap.servers": address.admin_brokers,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": address.admin_username,
+        "sasl.password": address.admin_password,
+    }
+
+
 class Customer:
     """A tenant, and what an app does that was given its config vars."""
 
@@ -128,6 +139,7 @@ class Customer:
         """Have a topic made, and return its whole name."""
         whole = f"{self.tenant.prefix}{name}"
         cluster.create_topic(whole, partitions=partitions)
+        cluster.await_topic(whole)
         return whole
 
     def log_in(self, config: dict[str, str] | None = None) -> None:

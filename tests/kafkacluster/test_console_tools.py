@@ -32,7 +32,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             f'username="{shop.config["KAFKACLUSTER_USERNAME"]}" '
             f'password="{shop.config["KAFKACLUSTER_PASSWORD"]}";\n'
         )
-        argv = ["java", "-XX:TieredStopAtLevel=1", "-cp", Jars(JARS).class_path, main]
+        argv = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", Jars(JARS).class_path, main]
         argv += ["--bootstrap-server", shop.config["KAFKACLUSTER_BROKERS"], option, str(properties)]
         return subprocess.run(
             [*argv, *arguments], input=text, capture_output=True, text=True, timeout=60, check=False

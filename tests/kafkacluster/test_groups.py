@@ -91,10 +91,10 @@ def test_a_name_is_registered_once_and_only_up_to_the_plan_s_number_also_at_once
     assert ConsumerGroup.objects.count() == 5
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 236])
-def test_a_name_that_is_no_name_is_refused(shop: Customer, name: str) -> None:
-    with pytest.raises(Refusal, match="letters, digits, dots"):
-        register(shop, name)
+def test_a_name_that_is_no_name_is_refused(shop: Customer) -> None:
+    for name in ("", "a b", "a/b", "x" * 236):
+        with pytest.raises(Refusal, match="letters, digits, dots"):
+            register(shop, name)
     assert not ConsumerGroup.objects.exists()
 
 
@@ -134,24 +134,23 @@ def test_the_position_of_a_group_with_members_is_theirs_and_the_refusal_says_why
     assert next_offset(cluster, name, topic) == 3
 
 
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [
+def test_an_inactive_group_is_moved_and_never_beyond_what_the_topic_holds(
+    shop: Customer, cluster: Cluster
+) -> None:
+    name = register(shop, position=Position(kind="offset", offset=1))
+    moves = (
         (EARLIEST, 0),
         (LATEST, 3),
         (Position(kind="offset", offset=2, partition=0), 2),
         (Position(kind="offset", offset=99), 3),
         (Position(kind="time", at=datetime.now(UTC) - timedelta(hours=1)), 0),
         (Position(kind="time", at=datetime.now(UTC) + timedelta(hours=1)), 3),
-    ],
-)
-def test_an_inactive_group_is_moved_and_never_beyond_what_the_topic_holds(
-    shop: Customer, cluster: Cluster, position: Position, expected: int
-) -> None:
-    name = register(shop, position=Position(kind="offset", offset=1))
-    reset_group(shop.tenant, name=name, topic=orders(shop), position=position, actor=ADA)
-    assert next_offset(cluster, name, orders(shop)) == expected
-    assert AuditEvent.objects.get(event="group.reset").detail["position"] == position.words
+    )
+    for position, expected in moves:
+        reset_group(shop.tenant, name=name, topic=orders(shop), position=position, actor=ADA)
+        assert next_offset(cluster, name, orders(shop)) == expected
+        told = AuditEvent.objects.filter(event="group.reset").latest("pk")
+        assert told.detail["position"] == position.words
 
 
 def test_a_move_by_time_finds_the_record_of_that_time(shop: Customer, cluster: Cluster) -> None:

@@ -17,11 +17,15 @@ from addon.kafkacluster import rates
 from addon.kafkacluster.cluster import Cluster
 from addon.kafkacluster.cluster_views import recommended_settings
 from addon.kafkacluster.config import kafka_environment
-from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
+from addon.kafkacluster.models import LiveRate, LiveTopicRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.rates import RANGES, Rate, history, keep, live_rate, read_metrics, sample_rates
+from addon.kafkacluster.topic_pages import list_topics
+from addon.kafkacluster.topic_rates import TopicRate, keep_topic_rates, read_topic_rates
 from addon.kafkacluster.usage import count_usage
+from provisioning import operations
 from provisioning.services import PlanSpec, all_services, service_of
 from tests.kafkacluster.conftest import Customer
+from tests.kafkacluster.test_topics import make
 from tests.support.partner import Partner, run_operations
 from tests.support.sso import log_in
 
@@ -36,8 +40,11 @@ kafka_user_byte_rate{{request="Request",user="t1"}} 7
 # TYPE kafka_user_throttle_milliseconds gauge
 kafka_user_throttle_milliseconds{{request="Produce",user="t1"}} {throttle}
 kafka_user_throttle_milliseconds{{request="Fetch",user="t1"}} NaN
-# TYPE kafka_topic_bytes counter
-kafka_topic_bytes_total{{direction="In",topic="t1.orders"}} 12
+# TYPE kafka_topic_byte_rate gauge
+kafka_topic_byte_rate{{direction="In",topic="t1.orders"}} 12.5
+kafka_topic_byte_rate{{direction="Out",topic="t1.orders"}} NaN
+kafka_topic_byte_rate{{direction="Out",topic="t1.clicks"}} 0.3
+kafka_topic_byte_rate{{direction="Sideways",topic="t1.orders"}} 7
 """
 
 
@@ -51,17 +58,25 @@ def test_a_user_s_rates_add_up_over_the_brokers_and_the_longest_delay_counts() -
     assert read_metrics([]) == {}
 
 
+def test_a_topic_s_rates_add_up_over_the_brokers_and_one_that_fades_has_no_traffic() -> None:
+    text = TOLD.format(produce=1, throttle=1)
+    assert read_topic_rates([text, text]) == {"t1.orders": TopicRate(produce=25.0, consume=0.0)}
+    assert read_topic_rates([]) == {}
+
+
 def test_the_brokers_own_metrics_tell_what_a_client_does_and_that_it_is_slowed(
-    customer: New, cluster: Cluster
+    customer: New, client: Client
 ) -> None:
     shop, quiet = customer(plan="starter"), customer()
-    topic = shop.topic(cluster)
+    topic, unused = make(shop), make(shop, "unused")
     producer = Producer(shop.client(**{"batch.size": 4000, "compression.type": "none"}))
     for _ in range(200):
         producer.produce(topic, b"x" * 500)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     live = live_rate(shop.tenant)
-    while time.monotonic() < deadline and not (live.rate and live.rate.throttled):
+    while time.monotonic() < deadline and not (
+        live.rate and live.rate.throttled and LiveTopicRate.objects.exists()
+    ):
         producer.poll(0.2)
         sample_rates()
         live = live_rate(Tenant.objects.select_related("cluster").get(pk=shop.tenant.pk))
@@ -79,6 +94,53 @@ def test_the_brokers_own_metrics_tell_what_a_client_does_and_that_it_is_slowed(
     meters = {meter.label: meter.used for meter in service_of(shop.resource).usage_summary(shop.resource)}
     assert meters["Produce"] == round(live.rate.produce)
     assert SharedCluster.objects.get().brokers_up == 1
+
+    seen = {view.row.name: view.rate for view in list_topics(Tenant.objects.get(pk=shop.tenant.pk))}
+    assert seen[unused] == TopicRate()
+    assert seen[topic]
+    assert seen[topic].produce > 100
+    assert seen[topic].consume == 0
+    assert log_in(client, shop.resource).status_code == 302
+    page = reverse("kafkacluster:topics", args=[shop.resource.uuid])
+    told = client.get(page).content.decode()
+    assert "0 B/s out" in told
+    assert told.count("no traffic") == 1
+    SharedCluster.objects.update(rates_at=timezone.now() - timedelta(minutes=5))
+    told = client.get(page).content.decode()
+    assert "no traffic" not in told
+    assert told.count('<span class="muted">not known</span>') == 2
+
+
+def test_a_topic_s_rate_that_is_over_or_of_nobody_s_is_not_kept(customer: New) -> None:
+    shop = customer()
+    topic, row = make(shop), shop.tenant.cluster
+    keep_topic_rates(row, {topic: TopicRate(produce=9), "somebody.s": TopicRate(produce=9)})
+    keep_topic_rates(row, {topic: TopicRate(produce=8.4, consume=3)})
+    kept = LiveTopicRate.objects.get()
+    assert (kept.topic.name, kept.produce, kept.consume) == (topic, 8, 3)
+    keep_topic_rates(row, {})
+    assert not LiveTopicRate.objects.exists()
+
+
+def test_what_waits_for_a_cluster_is_tried_as_soon_as_a_broker_is_back(
+    plans: None, broker_away: Callable[[bool], None]
+) -> None:
+    resource = Partner("kafkacluster").provisioned()
+    operation = resource.operations.get()
+    broker_away(True)
+    operations.run(operation.pk)
+    later = timezone.now() + timedelta(minutes=5)
+    resource.operations.update(next_attempt_at=later)
+    for _ in range(2):
+        sample_rates()
+        assert resource.operations.get().next_attempt_at == later
+    broker_away(False)
+    sample_rates()
+    assert resource.operations.get().next_attempt_at <= timezone.now()
+    # Not again and again while it is up: then something else is wrong.
+    resource.operations.update(next_attempt_at=later)
+    sample_rates()
+    assert resource.operations.get().next_attempt_at == later
 
 
 @pytest.fixture

@@ -1,22 +1,17 @@
-"""The broker of one machine: killed, restarted, in the way of another program, or without what it needs."""
+"""The broker of one machine: in the way of another program, or without what it needs."""
 
 import os
 import shutil
 import socket
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from addon.kafkacluster.cluster import Cluster, connect, log_in_as_tenant
-from addon.kafkacluster.config import KafkaEnvironment
-from local.folders import InUseError
 from local.kafka import Kafka
 from local.kafka_jars import Jars, KafkaError
 from local.ports import PortTakenError
 from local.watcher import Watcher
-from tests.kafkacluster.conftest import address_of
 from tests.support.folders import server_folder
 from tests.support.kafka import JARS
 
@@ -25,35 +20,6 @@ from tests.support.kafka import JARS
 def folder() -> Iterator[Path]:
     with server_folder() as made:
         yield made
-
-
-def test_topics_users_and_addresses_outlive_a_kill(
-    folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher) as broker:
-        for name, value in broker.environment.items():
-            monkeypatch.setenv(name, value)
-        own = address_of(KafkaEnvironment())
-        assert stat.S_IMODE((broker.folder / "server.properties").stat().st_mode) == 0o600
-        with connect(own) as cluster:
-            make_things(cluster)
-        with pytest.raises(InUseError):
-            Kafka(folder / "kafka", jars=Jars(JARS), watcher=watcher).claim()
-        pid = broker.pid
-        broker.kill()
-        broker.start()
-        assert broker.pid != pid
-        assert address_of(KafkaEnvironment()) == own
-        with connect(own) as cluster:
-            assert cluster.topics() == ["kept"]
-            assert cluster.mechanisms() == {"kept": {"SCRAM-SHA-512"}}
-        log_in_as_tenant(own, username="kept", mechanism="SCRAM-SHA-512", password="password")
-
-
-def make_things(cluster: Cluster) -> None:
-    """A topic and a user."""
-    cluster.create_topic("kept", partitions=1)
-    cluster.set_password("kept", "SCRAM-SHA-512", "password")
 
 
 def test_a_taken_port_is_named(folder: Path, watcher: Watcher) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from addon.kafkacluster import topics
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import SharedCluster
-from tests.kafkacluster.conftest import Customer
+from tests.kafkacluster.conftest import Customer, operator_client
 from tests.kafkacluster.pace import Minute, Pace, Runner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -111,18 +111,7 @@ def topic_of(shop: Customer, partitions: int) -> str:
 
 def fill(row: SharedCluster, topic: str, *, partitions: int, size: int, batch: int) -> None:
     """Put so many bytes into a topic in batches of so many, as the operator, whom no quota holds."""
-    address = row.address
-    sender = Producer(
-        {
-            "bootstrap.servers": address.admin_brokers,
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": address.admin_username,
-            "sasl.password": address.admin_password,
-            "batch.size": batch,
-            "linger.ms": 50,
-        }
-    )
+    sender = Producer({**operator_client(row.address), "batch.size": batch, "linger.ms": 50})
     value = b"y" * 900
     for number in range(size // len(value)):
         sender.produce(topic, value, partition=number % partitions)

@@ -28,7 +28,7 @@ RUN = {
     "confluent-kafka": [sys.executable],
     "kafka-python": [sys.executable, "-W", "ignore"],
     "kafkajs": ["node"],
-    "java": ["java", "-cp", f"{JARS}/*"],
+    "java": ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"],
 }
 """How each client's programs are started here; the page's own command finds an installed client."""
 

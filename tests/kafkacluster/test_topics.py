@@ -80,11 +80,11 @@ def test_the_prefix_may_be_given_and_stands_once(customer: New) -> None:
     assert make(shop, f"{shop.tenant.prefix}orders") == f"{shop.tenant.prefix}orders"
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "ümlaut", "a/b", "x" * 236, "a\nb"])
-def test_a_name_that_kafka_does_not_take_is_refused_in_words(customer: New, name: str) -> None:
+def test_a_name_that_kafka_does_not_take_is_refused_in_words(customer: New) -> None:
     shop = customer()
-    with pytest.raises(Refusal, match="letters, digits, dots"):
-        create_topic(shop.resource.pk, own_name=name, partitions=1, settings={}, actor=ADA)
+    for name in ("", " ", "a b", "ümlaut", "a/b", "x" * 236, "a\nb"):
+        with pytest.raises(Refusal, match="letters, digits, dots"):
+            create_topic(shop.resource.pk, own_name=name, partitions=1, settings={}, actor=ADA)
     assert not Topic.objects.exists()
 
 
@@ -142,26 +142,28 @@ def test_partitions_are_added_and_never_taken_away(customer: New, cluster: Clust
     assert Topic.objects.get().partitions == 4
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"retention.ms": str(25 * HOUR_MS)}, "one hour to 1 day"),
-        ({"retention.ms": "-1"}, "one hour to 1 day"),
-        ({"retention.bytes": "100000001"}, "at most 100 MB in each of 1"),
-        ({"max.message.bytes": "48001"}, "1024 to 48,000 bytes"),
-        ({"cleanup.policy": "nonsense"}, "cleanup policies"),
-        ({"min.insync.replicas": "2"}, "nothing could ever be produced"),
-    ],
+BEYOND_THE_PLAN = (
+    ({"retention.ms": str(25 * HOUR_MS)}, "one hour to 1 day"),
+    ({"retention.ms": "-1"}, "one hour to 1 day"),
+    ({"retention.bytes": "100000001"}, "at most 100 MB in each of 1"),
+    ({"max.message.bytes": "48001"}, "1024 to 48,000 bytes"),
+    ({"cleanup.policy": "nonsense"}, "cleanup policies"),
+    ({"min.insync.replicas": "2"}, "nothing could ever be produced"),
 )
+
+
 def test_settings_beyond_the_plan_are_refused_when_a_topic_is_made_and_when_it_is_changed(
-    customer: New, values: dict[str, str], words: str
+    customer: New,
 ) -> None:
     shop = customer()
-    with pytest.raises(Refusal, match=words):
-        create_topic(shop.resource.pk, own_name="orders", partitions=1, settings=values, actor=ADA)
+    for values, words in BEYOND_THE_PLAN:
+        with pytest.raises(Refusal, match=words):
+            create_topic(shop.resource.pk, own_name="orders", partitions=1, settings=values, actor=ADA)
+    assert not Topic.objects.exists()
     name = make(shop)
-    with pytest.raises(Refusal, match=words):
-        configure_topic(shop.resource.pk, name=name, settings=values, actor=ADA)
+    for values, words in BEYOND_THE_PLAN:
+        with pytest.raises(Refusal, match=words):
+            configure_topic(shop.resource.pk, name=name, settings=values, actor=ADA)
     assert Topic.objects.get().state == Topic.State.LIVE
 
 

@@ -152,7 +152,7 @@ def test_a_transactional_id_that_outlives_its_tenant_is_nobody_s_and_names_are_n
     run_operations(shop.resource)
     assert left_of(cluster, shop.tenant) == []
     kept = chain.from_iterable(cluster._client.list_transactions().values())
-    assert transaction in [each["transactional_id"] for each in kept]
+    assert transaction in [each.transactional_id for each in kept]
 
     drawn = [shop.user.removeprefix("t"), "0123456789ab"]
     monkeypatch.setattr(secrets, "token_hex", lambda _: drawn.pop(0))

@@ -50,7 +50,9 @@ def three_brokers(folder: Path, *, watcher: Watcher) -> Iterator[Brokers]:
             node = Kafka(
                 folder / f"node-{number}", jars=Jars(JARS), quorum=quorum, node=number, watcher=watcher
             )
+            # Killed first: of brokers that stop one by one the last waits in vain for the others.
             running.callback(node.stop)
+            running.callback(node.kill)
             node.launch()
             nodes.append(node)
         for node in nodes:

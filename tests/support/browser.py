@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Locator, Page
 
@@ -10,6 +10,7 @@ from tests.support.stack import PROJECT, Stack, until
 
 AXE = (PROJECT / "frontend" / "node_modules" / "axe-core" / "axe.min.js").read_text
 TAB_LIMIT = 80
+LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (390, "dark"))
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,18 @@ class Visitor:
         """Nothing makes the page scroll sideways."""
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{self.page.url}: {width}"
+
+    def assert_fine_on_desk_and_phone(self) -> None:
+        """The page as it stands fits and is accessible, light on a desk and dark on a phone; then it is as before."""
+        before = self.page.viewport_size
+        for width, scheme in LOOKS:
+            self.page.set_viewport_size({"width": width, "height": 860})
+            self.page.emulate_media(color_scheme=scheme)
+            self.assert_fits()
+            self.assert_accessible()
+        if before:
+            self.page.set_viewport_size(before)
+        self.page.emulate_media(color_scheme=LOOKS[0][1])
 
     def assert_accessible(self) -> None:
         """axe finds nothing serious or critical."""
