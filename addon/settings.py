@@ -161,6 +161,9 @@ CELERY_BEAT_SCHEDULE = {
         crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
     ),
     "mobiloud-purge": _every(3600.0, "mobiloud.purge", queue="maintenance"),
+    "purge-heroku-calls": _every(
+        86400.0, "provisioning.purge_heroku_calls", queue="maintenance", expires=3600
+    ),
     "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
     "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("addon.inference.urls")),
     path("", include("addon.kafkacluster.urls")),
     path("", include("addon.mobiloud.urls")),
+    path("", include("operators.urls")),
     path("admin/", admin.site.urls),
 ]
 

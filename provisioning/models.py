@@ -72,7 +72,14 @@ class Resource(SealingModel):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["service", "state"]), models.Index(fields=["app_name"])]
+        indexes = [
+            models.Index(fields=["service", "state"]),
+            models.Index(fields=["app_name"]),
+            # What operators look for: the beginning of a name, and all in one state, newest first.
+            models.Index(fields=["app_name"], name="resource_app_prefix", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["name"], name="resource_name_prefix", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["state", "-id"], name="resource_newest_in_state"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ResourceState.values), name="resource_state_known"),
             models.CheckConstraint(
@@ -127,6 +134,9 @@ class Operation(models.Model):
                 condition=Q(state__in=ACTIVE_OPERATION_STATES),
                 name="operation_runnable",
             ),
+            # What operators look at: all in one state, newest first, and what one request led to.
+            models.Index(fields=["state", "-id"], name="operation_newest_in_state"),
+            models.Index(fields=["correlation_id"], name="operation_by_correlation"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -215,7 +225,8 @@ class PlatformAccess(SealingModel):
         indexes = [
             models.Index(
                 fields=["next_attempt_at"], condition=Q(state=AccessState.WAITING), name="grant_to_exchange"
-            )
+            ),
+            models.Index(fields=["id"], condition=Q(state=AccessState.LOST), name="platform_access_lost"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -309,6 +320,36 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return self.event
+
+
+class HerokuCall(models.Model):
+    """One call of ours to Heroku's Platform API about a resource, for people who look into what happened.
+
+    Holds no body, no header and no query: nothing secret. Kept for as long as `HEROKU_CALLS_KEPT` says.
+    """
+
+    resource = models.ForeignKey(
+        Resource, on_delete=models.CASCADE, related_name="heroku_calls", db_constraint=False
+    )
+    method = models.CharField(max_length=8)
+    path = models.CharField(max_length=200)
+    status = models.PositiveSmallIntegerField(help_text="Heroku's answer; 0 when there was none.")
+    error = models.CharField(
+        max_length=80, blank=True, help_text="Heroku's error id, or why nothing answered."
+    )
+    milliseconds = models.PositiveIntegerField()
+    correlation_id = models.CharField(max_length=80, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["resource", "-id"], name="heroku_call_of_resource"),
+            models.Index(fields=["at"], name="heroku_call_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}: {self.status}"
 
 
 class Heartbeat(models.Model):

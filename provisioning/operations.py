@@ -249,9 +249,14 @@ def _finish(operation: Operation) -> None:
         current = _lock(operation)
         if current is None:
             return
-        _end(current, OperationState.SUCCEEDED)
-        lifecycle.succeeded(current)
+        succeed_locked(current)
     log.info("operation.succeeded", seconds=_age(current))
+
+
+def succeed_locked(operation: Operation) -> None:
+    """End an operation as done, for a caller that holds the resource's and the operation's locks."""
+    _end(operation, OperationState.SUCCEEDED)
+    lifecycle.succeeded(operation)
 
 
 def fail(operation: Operation, *, error: str, message: str = "") -> None:

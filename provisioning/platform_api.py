@@ -3,12 +3,13 @@
 Sources: Heroku's Platform API reference (statuses, headers) and its published schema (paths, bodies).
 """
 
+import time
 from typing import Any
 
 import requests
 from django.conf import settings
 
-from provisioning import access
+from provisioning import access, heroku_calls
 from provisioning.heroku_http import TIMEOUT, error_id, retry_after, session
 from provisioning.models import Resource
 from provisioning.services import Fault, Unrecoverable
@@ -75,10 +76,10 @@ def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> An
     cannot be read and when nothing answers, Unrecoverable on any other refusal. No exception holds a token or a body.
     """
     token = access.usable_token(resource)
-    response = _send(method, path, token=token, json=json)
+    response = _send(method, path, resource=resource, token=token, json=json)
     if response.status_code == 401:
         token = access.refreshed_token(resource, stale=token)
-        response = _send(method, path, token=token, json=json)
+        response = _send(method, path, resource=resource, token=token, json=json)
     status = response.status_code
     if status in (403, 404, 410):
         raise ResourceGone(f"{method} {path}: {status}")
@@ -92,9 +93,16 @@ def _call(method: str, path: str, *, resource: Resource, json: Any = None) -> An
         raise Fault(f"{method} {path}: {status} without JSON") from None
 
 
-def _send(method: str, path: str, *, token: str, json: Any) -> requests.Response:
+def _send(method: str, path: str, *, resource: Resource, token: str, json: Any) -> requests.Response:
+    started = time.monotonic()
+
+    def note(status: int, error: str) -> None:
+        heroku_calls.note(
+            resource, method=method, path=path, status=status, error=error, seconds=time.monotonic() - started
+        )
+
     try:
-        return session.request(
+        response = session.request(
             method,
             settings.HEROKU_API_URL + path,
             json=json,
@@ -107,4 +115,7 @@ def _send(method: str, path: str, *, token: str, json: Any) -> requests.Response
             allow_redirects=False,
         )
     except requests.RequestException as error:
+        note(0, type(error).__name__)
         raise Fault(f"{method} {path}: {type(error).__name__}") from None
+    note(response.status_code, error_id(response) if response.status_code >= 400 else "")
+    return response

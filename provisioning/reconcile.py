@@ -66,15 +66,11 @@ def reconcile_all(*, fix: bool, service: str | None = None) -> Report:
     for resource in query.iterator(chunk_size=200):
         report.checked += 1
         try:
-            found = list(_with_patience(resource))
+            found = reconcile_one(resource, fix=fix)
         except (Fault, Wait, Unrecoverable) as error:
             report.unreachable.append(f"{resource.service} {resource.uuid}: {error}")
             continue
-        for difference in found:
-            if fix:
-                _fix(resource, difference)
-            report.differences.append(difference)
-            log.warning("reconcile.difference", **asdict(difference))
+        report.differences += found
     Heartbeat.objects.update_or_create(name=HEARTBEAT, defaults={"at": timezone.now()})
     log.info(
         "reconcile.done",
@@ -83,6 +79,16 @@ def reconcile_all(*, fix: bool, service: str | None = None) -> Report:
         unreachable=len(report.unreachable),
     )
     return report
+
+
+def reconcile_one(resource: Resource, *, fix: bool) -> list[Difference]:
+    """Compare one live resource and mend what is safe if asked. Raises Fault, Wait and Unrecoverable."""
+    found = list(_with_patience(resource))
+    for difference in found:
+        if fix:
+            _fix(resource, difference)
+        log.warning("reconcile.difference", **asdict(difference))
+    return found
 
 
 def _with_patience(resource: Resource) -> Iterator[Difference]:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from provisioning import access, operations, wakeups
+from provisioning import access, heroku_calls, operations, wakeups
 from provisioning import reconcile as comparison
 from provisioning import sweep as sweeper
 
@@ -35,6 +35,12 @@ def exchange_grants(*access_ids: int) -> None:
 def sweep() -> None:
     """Wake what nobody works on."""
     sweeper.sweep()
+
+
+@shared_task(name="provisioning.purge_heroku_calls")
+def purge_heroku_calls() -> None:
+    """Forget calls to Heroku that are old."""
+    heroku_calls.purge()
 
 
 @shared_task(name="provisioning.reconcile", time_limit=3600, soft_time_limit=3500)

@@ -1,0 +1,170 @@
+"""The pages of one resource and one operation, and what is done from them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.csrf import csrf_protect
+
+from operators import actions, audit, timeline
+from operators.doors import OperatorRequest, operator_page, render_operator_page
+from operators.ground_admin import state_badge
+from operators.roles import Role
+from provisioning import interventions, lifecycle
+from provisioning.models import Operation, PlatformAccess, Resource
+from provisioning.services import Refusal, service_of
+from provisioning.states import ACTIVE_OPERATION_STATES
+
+MAY_INTERVENE = (Role.OPERATOR,)
+
+
+@operator_page()
+def resource_page(request: OperatorRequest, uuid: UUID) -> HttpResponse:
+    """Everything about one resource: facts, what is under way, what can be done, and its line of time."""
+    resource = _resource(uuid)
+    before = _moment(request.GET.get("before", ""))
+    kind = request.GET.get("kind", "")
+    entries = timeline.timeline(resource, before=before, kind=kind)
+    return render_operator_page(
+        request,
+        "operators/resource.html",
+        {
+            "resource": resource,
+            "service": service_of(resource),
+            "badge": state_badge(resource),
+            "access": PlatformAccess.objects.filter(resource=resource).first(),
+            "under_way": list(
+                resource.operations.filter(state__in=ACTIVE_OPERATION_STATES).select_related("target_plan")
+            ),
+            "credentials": list(resource.credentials.all()[:10]),
+            "actions": actions.offered_to(resource, request.roles),
+            "entries": entries,
+            "older": entries[-1].at.isoformat() if len(entries) == timeline.PAGE_SIZE else "",
+            "kinds": timeline.kinds(),
+            "kind": kind,
+            "before": before,
+        },
+    )
+
+
+@csrf_protect
+@operator_page(methods=("POST",))
+def resource_action(request: OperatorRequest, uuid: UUID, name: str) -> HttpResponse:
+    """Do one of the resource's actions."""
+    resource = _resource(uuid)
+    try:
+        told = actions.perform(
+            name,
+            resource,
+            request=request,
+            operator=request.user,
+            roles=request.roles,
+            reason=request.POST.get("reason", ""),
+        )
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, told)
+    return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
+
+
+@operator_page()
+def operation_page(request: OperatorRequest, number: int) -> HttpResponse:
+    """One operation: its steps, what it waits for, and what can be done about it."""
+    operation = _operation(number)
+    names = [step.name for step in lifecycle.steps_of(operation)]
+    active = operation.state in ACTIVE_OPERATION_STATES
+    return render_operator_page(
+        request,
+        "operators/operation.html",
+        {
+            "operation": operation,
+            "resource": operation.resource,
+            "badge": state_badge(operation),
+            "steps": _steps(operation, names),
+            "at": operation.step or (names[0] if names else ""),
+            "active": active,
+            "may_cancel": lifecycle.may_fail(operation),
+            "may_intervene": active and bool(set(MAY_INTERVENE) & request.roles),
+        },
+    )
+
+
+@csrf_protect
+@operator_page(*MAY_INTERVENE, methods=("POST",))
+def operation_action(request: OperatorRequest, number: int, name: str) -> HttpResponse:
+    """Retry, cancel, or skip the step; the last two with a reason."""
+    reason = request.POST.get("reason", "").strip()
+    actor = audit.actor(request.user)
+    try:
+        if name != "retry" and not reason:
+            raise Refusal("Give a reason: it is kept in the audit.", code="reason_needed")
+        with transaction.atomic():
+            before: Any = Operation.objects.filter(pk=number).values("state", "step").first()
+            match name:
+                case "retry":
+                    operation = interventions.retry_now(number, actor=actor)
+                case "cancel":
+                    operation = interventions.end(number, reason=reason, actor=actor)
+                case "skip":
+                    step = request.POST.get("step", "")
+                    operation = interventions.skip_step(number, step=step, reason=reason, actor=actor)
+                case _:
+                    raise Http404
+            audit.record(
+                f"operation.{name}",
+                operator=request.user,
+                obj=operation,
+                reason=reason,
+                before=before,
+                after={"state": operation.state, "step": operation.step},
+                request=request,
+            )
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        done = {"retry": "It goes on now.", "cancel": "Cancelled.", "skip": "The step was skipped."}
+        messages.success(request, done[name])
+    return HttpResponseRedirect(reverse("operators:operation", args=[number]))
+
+
+def _resource(uuid: UUID) -> Resource:
+    found = Resource.objects.select_related("plan").filter(uuid=uuid).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _operation(number: int) -> Operation:
+    found = Operation.objects.select_related("resource__plan", "target_plan").filter(pk=number).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None
+
+
+def _steps(operation: Operation, names: list[str]) -> list[dict[str, Any]]:
+    at = names.index(operation.step) if operation.step in names else 0
+    active = operation.state in ACTIVE_OPERATION_STATES
+    shown = []
+    for position, name in enumerate(names):
+        if operation.state == "succeeded" or position < at:
+            state = "done"
+        elif position > at or operation.state == "cancelled":
+            state = "waiting"
+        else:
+            state = "current" if active else "failed"
+        shown.append({"label": name, "state": state})
+    return shown
