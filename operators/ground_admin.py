@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from operators.lists import QuickListAdmin, ResourceServiceFilter, ServiceFilter
+from operators.lists import PlanFilter, QuickListAdmin, ResourceServiceFilter, ServiceFilter
 from operators.model_admin import ReadOnlyAdmin
 from provisioning.models import AuditEvent, HerokuCall, Operation, Plan, PlanPeriod, Resource
 from provisioning.states import OperationState, ResourceState
@@ -43,7 +43,7 @@ class ResourceAdmin(QuickListAdmin):
     """Resources. A row opens the resource's own page."""
 
     list_display = ("uuid", "service", "plan_slug", "badge", "app_name", "region", "created_at")
-    list_filter = (ServiceFilter, "state", "plan")
+    list_filter = (ServiceFilter, "state", PlanFilter)
     list_select_related = ("plan",)
     resource_path = ""
 

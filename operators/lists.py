@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from operators.model_admin import ReadOnlyAdmin
-from provisioning.models import Resource
+from provisioning.models import Plan, Resource
 from provisioning.services import all_services
 
 COUNTED_ROWS = 1000
@@ -44,6 +44,23 @@ class ServiceFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of the chosen service."""
         return queryset.filter(**{self.field: self.value()}) if self.value() else queryset
+
+
+class PlanFilter(admin.SimpleListFilter):
+    """By plan, once a service is chosen: all plans of all services would be a long list."""
+
+    title = "plan"
+    parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The service's plans."""
+        plans = Plan.objects.filter(service=request.GET.get("service", ""))
+        return [(str(plan.pk), plan.slug) for plan in plans]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those on the chosen plan."""
+        value = self.value() or ""
+        return queryset.filter(plan_id=int(value)) if value.isdigit() else queryset
 
 
 class ResourceServiceFilter(ServiceFilter):

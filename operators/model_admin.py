@@ -21,6 +21,14 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     show_full_result_count = False
     list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Headed by what it lists."""
+        name = str(self.opts.verbose_name_plural)
+        return super().changelist_view(
+            request, {"title": name[:1].upper() + name[1:], **(extra_context or {})}
+        )
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save, and remember what stood there before."""

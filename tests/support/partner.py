@@ -16,7 +16,7 @@ from django.test.client import ClientHandler
 from django.utils import timezone
 
 from provisioning import operations, sweep
-from provisioning.models import Operation, Resource
+from provisioning.models import HerokuCall, Operation, Resource
 from provisioning.partner_secrets import partner_secrets
 from provisioning.states import ACTIVE_OPERATION_STATES
 
@@ -125,11 +125,12 @@ def at_once(calls: list[Callable[[], T]]) -> list[T]:
 
 
 def row_counts() -> dict[str, int]:
-    """How many rows each table of ours has."""
+    """How many rows each table of ours has, but for the note of calls to Heroku, which tells of reading too."""
     return {
         model._meta.label: model._default_manager.count()
         for model in apps.get_models()
         if not model._meta.label.startswith(("auth.", "contenttypes.", "admin.", "sessions."))
+        and model is not HerokuCall
     }
 
 
