@@ -11,11 +11,11 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("", include("provisioning.urls")),
     path("", include("sso.urls")),
+    path("", include("operators.urls")),
     path("", include("mail.urls")),
     path("", include("addon.inference.urls")),
     path("", include("addon.kafkacluster.urls")),
     path("", include("addon.mobiloud.urls")),
-    path("", include("operators.urls")),
     path("admin/", admin.site.urls),
 ]
 

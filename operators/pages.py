@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.csrf import csrf_protect
 
-from operators import actions, audit, timeline
+from operators import actions, audit, resource_links, timeline
 from operators.doors import OperatorRequest, operator_page, render_operator_page
 from operators.ground_admin import state_badge
 from operators.roles import Role
@@ -43,6 +43,7 @@ def resource_page(request: OperatorRequest, uuid: UUID) -> HttpResponse:
             ),
             "credentials": list(resource.credentials.all()[:10]),
             "actions": actions.offered_to(resource, request.roles),
+            "links": resource_links.offered_to(resource, request.roles),
             "entries": entries,
             "older": entries[-1].at.isoformat() if len(entries) == timeline.PAGE_SIZE else "",
             "kinds": timeline.kinds(),

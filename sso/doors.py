@@ -47,6 +47,11 @@ class Dashboard:
         return self.role is Role.MEMBER
 
     @property
+    def is_operator(self) -> bool:
+        """Whether one of us looks."""
+        return self.role is Role.OPERATOR
+
+    @property
     def app_name(self) -> str:
         """The app: as read from Heroku, else as the login named it; may be empty."""
         return self.resource.app_name or self.session.app_hint
@@ -174,6 +179,15 @@ def dashboard_page(
                 return refuse_ended(request, resource)
             known: DashboardRequest = request  # type: ignore[assignment]
             known.dashboard = Dashboard(resource, service_of(resource), session)
+            if session.role == Role.OPERATOR and request.method not in ("GET", "HEAD"):
+                return refuse(
+                    request,
+                    status=403,
+                    code="read_only",
+                    title="You look at this as an operator",
+                    text="Nothing can be changed from here. Use the operators' pages.",
+                    icon="lock",
+                )
             if resource.state == ResourceState.PROVISIONED or any_state:
                 response = view(known, uuid, *args, **kwargs)
             else:

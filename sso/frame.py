@@ -132,7 +132,15 @@ def _notices(dashboard: Dashboard) -> Iterable[Notice]:
         yield from source(dashboard)
     if resource.state != ResourceState.PROVISIONED:
         return
-    if not dashboard.is_member:
+    if dashboard.is_operator:
+        yield Notice(
+            "warning",
+            f"You look at a customer's dashboard as {dashboard.session.actor}",
+            "Your reason is in the audit. Nothing can be revealed or changed from here.",
+            link_url=f"/admin/resources/{resource.uuid}/",
+            link_label="Back to the operators' page",
+        )
+    elif not dashboard.is_member:
         yield Notice(
             "info",
             "You can look, but not change anything",

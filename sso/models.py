@@ -13,6 +13,8 @@ class Role(models.TextChoices):
     """Heroku vouches for who this is."""
     VIEWER = "viewer", "Viewer"
     """Heroku vouches for the resource only: whoever this is may look, but not reveal or change anything."""
+    OPERATOR = "operator", "Operator"
+    """One of us looks, with a reason that stands in the audit: nothing can be revealed, changed or even sent."""
 
 
 class DashboardSession(models.Model):
@@ -23,7 +25,9 @@ class DashboardSession(models.Model):
     )
     resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="dashboard_sessions")
     role = models.CharField(max_length=10, choices=Role)
-    user_id = models.TextField(blank=True, help_text="Heroku's id of the person; empty for a viewer.")
+    user_id = models.TextField(
+        blank=True, help_text="Heroku's id of the person; an operator's name; empty for a viewer."
+    )
     email = models.TextField(blank=True, help_text="As Heroku gave it at this login; empty for a viewer.")
     app_hint = models.CharField(
         max_length=60,
@@ -39,6 +43,7 @@ class DashboardSession(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(role=Role.VIEWER, user_id="", email="")
+                | (models.Q(role=Role.OPERATOR, email="") & ~models.Q(user_id=""))
                 | (models.Q(role=Role.MEMBER) & ~models.Q(user_id="") & ~models.Q(email="")),
                 name="dashboard_member_has_identity",
             )
@@ -50,7 +55,7 @@ class DashboardSession(models.Model):
     @property
     def actor(self) -> str:
         """How the audit names this person."""
-        return self.email[:200] or "viewer"
+        return (self.user_id if self.role == Role.OPERATOR else self.email)[:200] or "viewer"
 
 
 class UsedToken(models.Model):

@@ -43,10 +43,12 @@ def start_session(
     email: str = "",
     app_hint: str = "",
     replaces: str = "",
+    seconds: int | None = None,
 ) -> str:
     """Make a session and return its token, which is stored nowhere else.
 
-    `replaces` is the token that the same browser held for this resource so far; that session ends.
+    `replaces` is the token that the same browser held for this resource so far; that session ends. `seconds` is how
+    long the session lasts at most, in place of `SSO_SESSION_ABSOLUTE_SECONDS`.
     """
     if replaces:
         DashboardSession.objects.filter(resource=resource, token_digest=stored_digest(replaces)).delete()
@@ -62,7 +64,7 @@ def start_session(
             app_hint=app_hint,
             created_at=now,
             last_seen_at=now,
-            expires_at=now + timedelta(seconds=settings.SSO_SESSION_ABSOLUTE_SECONDS),
+            expires_at=now + timedelta(seconds=seconds or settings.SSO_SESSION_ABSOLUTE_SECONDS),
         )
     )
     return token

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sso import views
+from sso import operators, views
 
 app_name = "sso"
 urlpatterns = [
@@ -13,5 +13,6 @@ urlpatterns = [
     path("dashboard/<uuid:uuid>/reveal", views.reveal, name="reveal"),
     path("dashboard/<uuid:uuid>/rotate", views.rotate, name="rotate"),
     path("dashboard/<uuid:uuid>/operations/<int:number>", views.operation, name="operation"),
+    path("admin/resources/<uuid:uuid>/dashboard/", operators.open_dashboard, name="operator-dashboard"),
     path("design/", views.gallery, name="gallery"),
 ]
