@@ -84,7 +84,7 @@ TEMPLATES = [
 _conninfo = conninfo_to_dict(ENV.database_url.get_secret_value())
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "provisioning.postgres",
         "HOST": _conninfo.pop("host", ""),
         "PORT": str(_conninfo.pop("port", "")),
         "NAME": _conninfo.pop("dbname", ""),

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 _QUIET_SECONDS = 2.0
 _PENDING_MOST = 10_000
-_GATHER_SECONDS = 0.02
+_GATHER_SECONDS = 0.05
 _GATHER_MOST = 100
 _SHARED = {
     "provisioning.exchange_grant": ("provisioning.exchange_grants", 5),
