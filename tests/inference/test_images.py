@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator
@@ -13,45 +11,15 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from addon.inference.gateway import images
 from addon.inference.gateway.errors import ApiError
 from tests.inference.threaded import ThreadedServer
+from tests.support.certificates import self_signed
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 PUBLIC, PRIVATE = "127.0.0.2", "127.0.0.1"
 """What counts as an address of the open internet here, and one of the gateway's own."""
-
-
-def certificate(folder: Path) -> Path:
-    """A file with a fresh certificate for `images.example` and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "images.example")])
-    now = dt.datetime.now(dt.UTC)
-    names: list[x509.GeneralName] = [
-        x509.DNSName("images.example"),
-        x509.IPAddress(ipaddress.ip_address(PUBLIC)),
-        x509.IPAddress(ipaddress.ip_address(PRIVATE)),
-    ]
-    made = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "certificate.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 class Pictures(ThreadedServer):
@@ -87,7 +55,7 @@ class Pictures(ThreadedServer):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pictures]:
-    file = certificate(tmp_path_factory.mktemp("tls"))
+    file = self_signed(tmp_path_factory.mktemp("tls"), "images.example", PUBLIC, PRIVATE)
     server = Pictures(file)
     yield server
     server.close()

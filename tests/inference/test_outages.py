@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError
+from psycopg import OperationalError
 from structlog.testing import capture_logs
 
 from addon.inference.gateway import chat, limits, usage
@@ -21,7 +21,8 @@ from addon.inference.gateway.chat_request import check_chat
 from addon.inference.gateway.errors import ApiError, failed
 from addon.inference.gateway.http import Exchange
 from addon.inference.gateway.limits import Ask, Limiter
-from addon.inference.gateway.usage import Meter, Opening, Usage
+from addon.inference.gateway.usage import Meter
+from addon.inference.gateway.usage_rows import Opening, Rows, Usage, UsageRows
 from addon.inference.models import Outcome
 from local.redis import Redis
 from tests.inference.conftest import Addon, Gateway
@@ -81,22 +82,22 @@ def test_without_postgres_no_key_is_trusted_for_long_and_the_answer_says_to_come
     assert len(gateway.usage(addon)) == 2
 
 
-class Postgres:
+class Postgres(UsageRows):
     """In place of the commits: a database that is away until told otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.away = True
         self.usages: list[uuid.UUID] = []
         self.opened: set[uuid.UUID] = set()
-        monkeypatch.setattr(usage, "_commit", self.commit)
         monkeypatch.setattr(usage, "PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(usage, "RETRY_SECONDS", 0.02)
 
-    def commit(self, rows: Any) -> set[uuid.UUID]:
+    async def commit(self, rows: Rows) -> set[uuid.UUID]:
         if self.away:
             raise OperationalError("away")
         self.usages += [each.id for each in rows.usages]
-        self.opened |= set(rows.openings[0] if rows.openings else ())
+        self.opened |= {each.id for each in rows.openings}
         self.opened -= set(rows.ended)
         return set()
 
@@ -135,20 +136,19 @@ def test_the_wait_for_postgres_is_bounded_and_what_was_not_delivered_is_never_me
     whole, delivered, begun = used(streamed=False), used(streamed=True), uuid.uuid4()
 
     async def run() -> None:
-        with ThreadPoolExecutor(1) as threads:
-            meter = Meter(threads)
-            began = time.monotonic()
-            found = await asyncio.gather(
-                meter.record(whole),
-                meter.record(delivered),
-                meter.open(opening(begun)),
-                return_exceptions=True,
-            )
-            assert time.monotonic() - began < 2
-            assert [isinstance(each, ApiError) and each.status for each in found] == [503] * 3
-            postgres.away = False
-            await meter.record(used(streamed=False))
-            await meter.close()
+        meter = Meter(postgres)
+        began = time.monotonic()
+        found = await asyncio.gather(
+            meter.record(whole),
+            meter.record(delivered),
+            meter.open(opening(begun)),
+            return_exceptions=True,
+        )
+        assert time.monotonic() - began < 2
+        assert [isinstance(each, ApiError) and each.status for each in found] == [503] * 3
+        postgres.away = False
+        await meter.record(used(streamed=False))
+        await meter.close()
 
     with capture_logs() as logs:
         asyncio.run(run())

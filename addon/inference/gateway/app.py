@@ -24,6 +24,7 @@ from addon.inference.gateway.playground import PREFIX, api_path, is_playground, 
 from addon.inference.gateway.rerank import rerank
 from addon.inference.gateway.upstreams.registry import Upstreams
 from addon.inference.gateway.usage import Meter
+from addon.inference.gateway.usage_rows import UsageRows
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +38,7 @@ class Gateway:
     def __init__(self) -> None:
         self._rooms: Rooms | None = None
         self._confirming: asyncio.Task[None] | None = None
-        # Each thread holds one database connection: one for commits, one for keys.
-        self._commits = ThreadPoolExecutor(1, thread_name_prefix="inference-usage")
+        # The thread holds one database connection.
         self._lookups = ThreadPoolExecutor(1, thread_name_prefix="inference-keys")
 
     def serves(self, path: str) -> bool:
@@ -84,7 +84,7 @@ class Gateway:
             self._rooms = Rooms(
                 keys=Keys(self._lookups),
                 limiter=Limiter(settings.REDIS_URL),
-                meter=Meter(self._commits),
+                meter=Meter(UsageRows()),
                 failures=Failures(self._lookups),
                 upstreams=Upstreams(upstream_settings()),
             )

@@ -14,7 +14,8 @@ from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.keys import Caller, Keys
 from addon.inference.gateway.limits import Admission, Ask, Limiter
 from addon.inference.gateway.upstreams.registry import Upstreams
-from addon.inference.gateway.usage import Meter, Opening, Usage
+from addon.inference.gateway.usage import Meter
+from addon.inference.gateway.usage_rows import Opening, Usage
 from addon.inference.models import Outcome
 
 

@@ -13,11 +13,10 @@ from math import ceil
 from pathlib import Path
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
 
 from addon.inference.gateway import metrics
 from addon.inference.gateway.errors import ApiError
+from addon.inference.gateway.redis_line import NO_SCRIPT, RedisLine, RedisRefusal, Word
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +24,8 @@ WINDOW_SECONDS = 60.0
 REDIS_PATIENCE_SECONDS = 2.0
 """On a machine that is short of time every answer is late: a late Redis must not be taken for one that is away."""
 REDIS_QUIET_SECONDS = 3.0
+SETTLE_SECONDS = 0.005
+"""How long a settlement waits for a request whose way to Redis it can share: till then too much is reserved."""
 BATCH_MOST = 64
 _SCRIPT = (Path(__file__).parent / "admit.lua").read_text()
 
@@ -129,12 +130,11 @@ class Limiter:
 
     def __init__(self, url: str, *, window_seconds: float = WINDOW_SECONDS) -> None:
         self._window = window_seconds
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=REDIS_PATIENCE_SECONDS, socket_connect_timeout=REDIS_PATIENCE_SECONDS
-        )
-        self._sha = ""
+        self._redis = RedisLine(url, patience_seconds=REDIS_PATIENCE_SECONDS)
+        self._sha = "0" * 40
         self._waiting: list[tuple[Ask, asyncio.Future[Admission | None] | None]] = []
         self._sender: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._quiet_until = 0.0
         self._away = False
         self._local: dict[str, LocalWindow] = {}
@@ -149,7 +149,8 @@ class Limiter:
                 code="request_exceeds_limit",
             )
         future: asyncio.Future[Admission | None] = asyncio.get_running_loop().create_future()
-        self._put(ask, future)
+        self._waiting.append((ask, future))
+        self._wake()
         admission = await future
         if admission is None:
             metrics.count_local_admission()
@@ -167,19 +168,28 @@ class Limiter:
         self._after("cancel", admission, 0)
 
     async def close(self) -> None:
-        """Send what is left and close the connections."""
+        """Send what is left and close the connection."""
+        if self._waiting:
+            self._wake()
         if self._sender:
             await self._sender
-        await self._redis.aclose()
+        self._redis.close()
 
     def _after(self, what: str, admission: Admission, tokens: int) -> None:
         ask = Ask(what, admission.ask.window, admission.ask.id, tokens)
         if local := self._local.get(ask.window):
             local.settle(ask)
-        self._put(ask, None)
+        self._waiting.append((ask, None))
+        if what == "cancel":
+            # A place in the window is worth more than a share of a way to Redis.
+            self._wake()
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._wake)
 
-    def _put(self, ask: Ask, future: asyncio.Future[Admission | None] | None) -> None:
-        self._waiting.append((ask, future))
+    def _wake(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._sender is None or self._sender.done():
             self._sender = asyncio.get_running_loop().create_task(self._send())
 
@@ -199,15 +209,15 @@ class Limiter:
     async def _call(self, asks: list[Ask]) -> list[int] | None:
         if time.monotonic() < self._quiet_until:
             return None
-        keys: list[str] = []
-        arguments: list[str | int] = []
+        keys: list[Word] = []
+        arguments: list[Word] = []
         for ask in asks:
             keys += [f"inference:{{{ask.window}}}:requests", f"inference:{{{ask.window}}}:tokens"]
             arguments += [ask.what, ask.id, ask.tokens, ask.requests_per_minute, ask.tokens_per_minute]
         arguments.append(int(self._window * 1_000_000))
         try:
             found: list[int] = await self._evaluate(keys, arguments)
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisRefusal, OSError, TimeoutError) as error:
             self._quiet_until = time.monotonic() + REDIS_QUIET_SECONDS
             if not self._away:
                 self._away = True
@@ -221,13 +231,16 @@ class Limiter:
             log.warning("inference.limits.shared_again")
         return found
 
-    async def _evaluate(self, keys: list[str], arguments: list[str | int]) -> list[int]:
+    async def _evaluate(self, keys: list[Word], arguments: list[Word]) -> list[int]:
         try:
-            return await self._redis.evalsha(self._sha, len(keys), *keys, *arguments)  # type: ignore[no-any-return]
-        except NoScriptError:
+            found: list[int] = await self._redis.call("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        except RedisRefusal as refusal:
+            if not str(refusal).startswith(NO_SCRIPT):
+                raise
             # The first call, or a Redis that was started anew.
-            self._sha = await self._redis.script_load(_SCRIPT)
-            return await self._redis.evalsha(self._sha, len(keys), *keys, *arguments)  # type: ignore[no-any-return]
+            self._sha = await self._redis.call("SCRIPT", "LOAD", _SCRIPT)
+            found = await self._redis.call("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        return found
 
 
 def _too_many(admission: Admission) -> ApiError:

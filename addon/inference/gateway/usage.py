@@ -8,24 +8,12 @@ has delivered is still known: `addon.inference.interrupted` settles it.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
-from typing import Any
 
 import structlog
-from django.db import (
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    connection,
-)
 
 from addon.inference.gateway.errors import unavailable
-from addon.inference.models import OpenStream, Outcome, UsageEvent
+from addon.inference.gateway.usage_rows import AWAY, Opening, Rows, Usage, UsageRows
 
 log = structlog.get_logger(__name__)
 
@@ -34,95 +22,13 @@ PATIENCE_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
 KEPT_MOST = 100_000
-_COLUMNS = {
-    "id": "uuid",
-    "resource_id": "bigint",
-    "at": "timestamptz",
-    "model": "text",
-    "region": "text",
-    "input_tokens": "integer",
-    "output_tokens": "integer",
-    "cached_tokens": "integer",
-    "search_units": "integer",
-    "outcome": "text",
-    "estimated": "boolean",
-    "streamed": "boolean",
-    "first_milliseconds": "integer",
-    "milliseconds": "integer",
-}
-_OPEN_COLUMNS = {
-    name: _COLUMNS[name]
-    for name in (
-        *("id", "resource_id", "at", "model", "region"),
-        *("input_tokens", "output_tokens", "first_milliseconds"),
-    )
-}
-_EVENTS, _OPEN = UsageEvent._meta.db_table, OpenStream._meta.db_table
-
-
-def _rows(columns: dict[str, str]) -> str:
-    kinds = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-    return f"SELECT * FROM unnest({kinds})"  # noqa: S608 - types of our own
-
-
-_INSERT = (
-    f"INSERT INTO {_EVENTS} ({', '.join(_COLUMNS)}) {_rows(_COLUMNS)} "
-    # A stream that was settled as interrupted while its process only was slow: now the truth is known.
-    f"ON CONFLICT (id) DO UPDATE SET ({', '.join(_COLUMNS)}) = ROW(excluded.{', excluded.'.join(_COLUMNS)}) "
-    f"WHERE {_EVENTS}.outcome = '{Outcome.INTERRUPTED}' AND excluded.outcome <> '{Outcome.INTERRUPTED}'"
-)
-_CLOSE = f"DELETE FROM {_OPEN} WHERE id = ANY(%s::uuid[])"  # noqa: S608 - a name of our own
-_CLOSE_AND_INSERT = f"WITH closed AS ({_CLOSE}) {_INSERT}"
-_REFRESH = (
-    f"INSERT INTO {_OPEN} ({', '.join(_OPEN_COLUMNS)}) {_rows(_OPEN_COLUMNS)} "
-    "ON CONFLICT (id) DO UPDATE SET output_tokens = excluded.output_tokens, seen_at = statement_timestamp()"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """The columns of a `UsageEvent`."""
-
-    id: uuid.UUID
-    resource_id: int
-    at: datetime
-    model: str
-    region: str
-    outcome: str
-    streamed: bool
-    first_milliseconds: int
-    milliseconds: int
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    search_units: int = 0
-    estimated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """The columns of an `OpenStream`; `produced` counts the tokens of its output whenever it is asked."""
-
-    id: uuid.UUID
-    resource_id: int
-    at: datetime
-    model: str
-    region: str
-    input_tokens: int
-    first_milliseconds: int
-    produced: Callable[[], int]
-
-    @property
-    def output_tokens(self) -> int:
-        """What it has produced by now."""
-        return self.produced()
 
 
 class Meter:
-    """One process's metering; `threads` run the commits, one at a time."""
+    """One process's metering; commits follow one another."""
 
-    def __init__(self, threads: Executor) -> None:
-        self._threads = threads
+    def __init__(self, rows: UsageRows) -> None:
+        self._rows = rows
         self._waiting: dict[uuid.UUID, tuple[Usage, asyncio.Future[None]]] = {}
         self._opening: dict[uuid.UUID, asyncio.Future[None]] = {}
         self._open: dict[uuid.UUID, Opening] = {}
@@ -171,6 +77,7 @@ class Meter:
             self._refresher.cancel()
         if self._writer:
             await asyncio.wait([self._writer], timeout=PATIENCE_SECONDS)
+        await self._rows.close()
 
     async def _wait_for(self, future: asyncio.Future[None]) -> None:
         try:
@@ -191,7 +98,7 @@ class Meter:
             self._wake()
 
     async def _write(self) -> None:
-        loop, since = asyncio.get_running_loop(), 0.0
+        since = 0.0
         while self._waiting or self._opening or self._abandoned or self._refresh_at:
             batch = list(islice(self._waiting.values(), BATCH_MOST))
             ended = {usage.id for usage, _ in batch if usage.streamed} | self._abandoned
@@ -201,14 +108,10 @@ class Meter:
                 for each in (self._open.values() if refreshed else map(self._open.__getitem__, opened))
                 if each.id not in ended
             ]
-            rows = _Rows(
-                usages=[usage for usage, _ in batch],
-                ended=list(ended),
-                openings=_columns(openings, _OPEN_COLUMNS) if openings else None,
-            )
+            rows = Rows(usages=[usage for usage, _ in batch], ended=list(ended), openings=openings)
             try:
-                refused = await loop.run_in_executor(self._threads, _commit, rows)
-            except (DatabaseError, InterfaceError) as error:
+                refused = await self._rows.commit(rows)
+            except AWAY as error:
                 if not since:
                     since = time.monotonic()
                     log.error("inference.usage.waiting", alarm=True, error=type(error).__name__)
@@ -235,59 +138,3 @@ class Meter:
 def _done(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """What is written together: usage, the ids of streams that ended, and streams that begin or go on, by columns."""
-
-    usages: list[Usage]
-    ended: list[uuid.UUID]
-    openings: list[list[Any]] | None
-
-
-def _columns(rows: list[Any], names: dict[str, str]) -> list[list[Any]]:
-    return [[getattr(row, name) for row in rows] for name in names]
-
-
-def _commit(rows: _Rows) -> set[uuid.UUID]:
-    """Write `rows`; the ids of usage that Postgres will never take.
-
-    Each statement commits by itself and may be repeated: together they need no transaction. The thread's connection is
-    not looked at before: one that died is noticed by the statement, which is then repeated on a new one.
-    """
-    refused: set[uuid.UUID] = set()
-    try:
-        with connection.cursor() as cursor:
-            try:
-                _write_usage(cursor, rows.usages, rows.ended)
-            except (DataError, IntegrityError):
-                # One bad row must not keep the others waiting for ever.
-                refused = _write_each(cursor, rows)
-            if rows.openings:
-                cursor.execute(_REFRESH, rows.openings)
-    except (DatabaseError, InterfaceError):
-        connection.close()
-        raise
-    return refused
-
-
-def _write_usage(cursor: Any, usages: list[Usage], ended: list[uuid.UUID]) -> None:
-    if usages and ended:
-        cursor.execute(_CLOSE_AND_INSERT, [ended, *_columns(usages, _COLUMNS)])
-    elif usages:
-        cursor.execute(_INSERT, _columns(usages, _COLUMNS))
-    elif ended:
-        cursor.execute(_CLOSE, [ended])
-
-
-def _write_each(cursor: Any, rows: _Rows) -> set[uuid.UUID]:
-    refused = set()
-    for usage in rows.usages:
-        try:
-            _write_usage(cursor, [usage], [])
-        except (DataError, IntegrityError) as error:
-            refused.add(usage.id)
-            log.error("inference.usage.lost", alarm=True, usage=repr(usage), error=type(error).__name__)
-    _write_usage(cursor, [], rows.ended)
-    return refused
