@@ -21,6 +21,7 @@ SIDEBAR = (
     ("notifications", "Notifications", "bell"),
     ("settings", "Settings", "settings"),
     ("advanced", "Advanced", "braces"),
+    ("publish", "Publish", "rocket"),
 )
 _HISTORY_PAGE = 20
 

@@ -24,5 +24,10 @@ def _saved(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
 TOLD: dict[str, Told] = {
     "mobiloud.website_set": Told("device-mobile", _of("Website set to {website}")),
     "mobiloud.saved": Told("device-floppy", _saved),
+    "mobiloud.submission_started": Told("pencil", _of("App submission started")),
+    "mobiloud.signed": Told("writing", _of("Agreement signed")),
+    "mobiloud.submitted": Told("send", _of("App submitted with revision {revision}"), "good"),
+    "mobiloud.call_scheduled": Told("calendar-event", _of("Follow-up call noted")),
+    "mobiloud.state_changed": Told("rocket", _of("App submission: {label}")),
     "mobiloud.published": Told("rocket", _of("Revision {revision} published to the apps"), "good"),
 }

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from addon.mobiloud.models import Revision, Site
+from addon.mobiloud.models import Answer, Revision, Site, Submission
 from provisioning import audit
 from provisioning.models import Operation, Resource
 from provisioning.states import ResourceState
@@ -18,10 +18,11 @@ _BATCH = 200
 
 @transaction.atomic
 def end_site(operation: Operation) -> None:
-    """End the apps' address. Safe to repeat, and without a site nothing happens."""
+    """End the apps' address and destroy the form's secrets. Safe to repeat, and without a site nothing happens."""
     site = Site.objects.select_for_update().filter(resource=operation.resource).first()
     if site is None or site.ended_at:
         return
+    Answer.objects.filter(submission__site=site).update(secret=None)
     site.ended_at = timezone.now()
     site.save(update_fields=["ended_at"])
 
@@ -46,6 +47,8 @@ def _purge(site_id: int) -> int:
     if site is None:
         return 0
     resource = Resource.objects.get(pk=site.resource_id)
+    # Its answers, uploads, signature and notes go with it.
+    Submission.objects.filter(site=site).delete()
     site.website, site.found, site.framings, site.icon = "", {}, {}, None
     site.published, site.purged_at = None, timezone.now()
     site.save()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from addon.mobiloud import app_views, configure_views, views
+from addon.mobiloud import app_views, configure_views, publish_views, views
 
 app_name = "mobiloud"
 _SITE = "mobiloud/<uuid:uuid>/"
@@ -22,6 +22,18 @@ urlpatterns = [
     path(f"{_SITE}history/roll-back", configure_views.roll_back, name="roll-back"),
     path(f"{_SITE}preview/framing", configure_views.framing, name="framing"),
     path(f"{_SITE}preview/icon.png", configure_views.icon, name="icon"),
+    path(f"{_SITE}publish/", publish_views.publish, name="configure-publish"),
+    path(f"{_SITE}publish/form/<slug:slug>/", publish_views.form, name="configure-publish-form"),
+    path(f"{_SITE}publish/start", publish_views.start, name="start-submission"),
+    path(f"{_SITE}publish/save", publish_views.save, name="save-answers"),
+    path(f"{_SITE}publish/upload", publish_views.upload, name="upload"),
+    path(f"{_SITE}publish/upload/remove", publish_views.remove_upload, name="remove-upload"),
+    path(f"{_SITE}publish/upload/<int:upload>", publish_views.show_upload, name="show-upload"),
+    path(f"{_SITE}publish/sign", publish_views.sign, name="sign"),
+    path(f"{_SITE}publish/certificate", publish_views.certificate, name="certificate"),
+    path(f"{_SITE}publish/submit", publish_views.submit, name="submit"),
+    path(f"{_SITE}publish/call", publish_views.schedule_call, name="schedule-call"),
+    path(f"{_SITE}publish/revision", publish_views.publish_revision, name="publish-revision"),
     path("mobiloud/app/<str:token>/config.json", app_views.app_config, name="app-config"),
     path("mobiloud/preview/<str:token>/config.json", app_views.preview_config, name="preview-config"),
 ]

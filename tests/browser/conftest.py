@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.inference.upstream import ScriptedUpstream
 from tests.support.browser import Door, Visitor
 from tests.support.stack import PROJECT, Stack, running_stack
+from tests.support.website import Website, website
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,15 +23,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The provider, up, with a scripted model."""
+def shop() -> Iterator[Website]:
+    """A customer's website."""
+    with website() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def stack(shop: Website) -> Iterator[Stack]:
+    """The provider, up, with a scripted model, and the shop where customers' addresses may lead."""
     if not (PROJECT / "frontend" / "dist" / "frontend" / "dashboard.css").is_file():
         pytest.fail("The scripts and styles are not built: run `make setup`.", pytrace=False)
     upstream = ScriptedUpstream()
     address = {"url": f"http://127.0.0.1:{upstream.port}/v1"}
     models = json.dumps({"chat": {**address, "stand_in": "A scripted model"}, "rerank": address})
     try:
-        with running_stack(environment={"INFERENCE_UPSTREAMS": models}) as running:
+        with running_stack(
+            environment={"INFERENCE_UPSTREAMS": models, "FETCH_ALSO_ALLOWED": shop.host}
+        ) as running:
             yield running
     finally:
         upstream.close()

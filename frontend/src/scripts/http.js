@@ -41,5 +41,11 @@ export const post = (url, fields) =>
     body: new URLSearchParams(fields),
   });
 
+export function postFile(url, fields) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) body.append(name, value);
+  return ask(url, { method: "POST", headers: { Accept: "application/json", "X-CSRFToken": csrf() }, body });
+}
+
 // A resource that has ended, or a session that has: the page itself says so best.
 export const pageHasEnded = (error) => error.status === 401 || error.status === 410;
