@@ -10,8 +10,20 @@ class MobiLoudConfig(AppConfig):
     verbose_name = "MobiLoud"
 
     def ready(self) -> None:
-        """Register the words of our events."""
+        """Register the words of our events, and what operators see of us."""
         from addon.mobiloud.events import TOLD
+        from addon.mobiloud.queue import concerns
+        from operators import navigation, overview
+        from operators.roles import Role
         from sso.events import tell
 
         tell(TOLD)
+        readers = (Role.SUPPORT, Role.OPERATOR)
+        navigation.register(
+            "Customers",
+            "App submissions",
+            icon="device-mobile",
+            url_name="mobiloud:operator-queue",
+            roles=readers,
+        )
+        overview.register("mobiloud", concerns, *readers)

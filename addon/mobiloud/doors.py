@@ -95,6 +95,7 @@ def current_json(conflict: Conflict) -> dict[str, Any]:
         "author": current.author,
         "at": current.created_at.isoformat(),
         "value": configuration[conflict.section] if conflict.section else current.content,
+        "configuration": configuration,
     }
 
 

@@ -26,7 +26,7 @@ from sso.doors import DashboardRequest
 def publish(request: DashboardRequest, site: Site) -> HttpResponse:
     """Where the way into the stores begins, and where it stands."""
     submission = submissions.submission_of(site)
-    context = {
+    context: dict[str, Any] = {
         "submission": submission,
         "may_submit": can(request.dashboard.resource, Capability.SUBMIT),
         "may_publish": can(request.dashboard.resource, Capability.LIVE_APP),

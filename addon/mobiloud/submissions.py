@@ -255,5 +255,5 @@ def _theirs(known: Field, answer: Answer) -> dict[str, Any]:
         "version": answer.version,
         "value": "" if secret else answer.value,
         "author": answer.saved_by,
-        "at": answer.saved_at.isoformat() if answer.saved_at else "",
+        "at": answer.saved_at.isoformat() if answer.version else "",
     }

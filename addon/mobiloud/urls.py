@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from addon.mobiloud import app_views, configure_views, publish_views, views
+from addon.mobiloud import app_views, configure_views, operator_views, publish_views, views
 
 app_name = "mobiloud"
 _SITE = "mobiloud/<uuid:uuid>/"
+_QUEUE = "admin/app-submissions/"
 urlpatterns = [
     path(_SITE, views.overview, name="overview"),
     path(f"{_SITE}website", configure_views.set_website, name="set-website"),
@@ -36,4 +37,12 @@ urlpatterns = [
     path(f"{_SITE}publish/revision", publish_views.publish_revision, name="publish-revision"),
     path("mobiloud/app/<str:token>/config.json", app_views.app_config, name="app-config"),
     path("mobiloud/preview/<str:token>/config.json", app_views.preview_config, name="preview-config"),
+    path(_QUEUE, operator_views.queue, name="operator-queue"),
+    path(f"{_QUEUE}<int:number>/", operator_views.one, name="operator-submission"),
+    path(f"{_QUEUE}<int:number>/move", operator_views.move, name="operator-move"),
+    path(f"{_QUEUE}<int:number>/note", operator_views.add_note, name="operator-note"),
+    path(f"{_QUEUE}<int:number>/assign", operator_views.assign, name="operator-assign"),
+    path(f"{_QUEUE}<int:number>/export", operator_views.export, name="operator-export"),
+    path(f"{_QUEUE}<int:number>/upload/<int:upload>", operator_views.upload, name="operator-upload"),
+    path(f"{_QUEUE}<int:number>/certificate", operator_views.certificate, name="operator-certificate"),
 ]

@@ -1,5 +1,6 @@
 """What the apps load: the published configuration, cached and limited, and honest words when there is none."""
 
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -94,7 +95,7 @@ def test_one_address_is_limited_and_another_is_not(live: Customer, monkeypatch: 
         app_config, "mobiloud_environment", lambda: MobiLoudEnvironment(config_requests_per_minute=3)
     )
     # Of the same minute, whenever this runs.
-    monkeypatch.setattr(app_config.time, "time", lambda: 6000.0)
+    monkeypatch.setattr(time, "time", lambda: 6000.0)
     redis.Redis.from_url(django_settings.REDIS_URL).flushdb()
     url = f"/mobiloud/app/{live.site.app_token}/config.json"
     assert [Client(REMOTE_ADDR="203.0.113.7").get(url).status_code for _ in range(5)] == [

@@ -115,8 +115,9 @@ export function startSection() {
     const { current } = error.content;
     const choice = await chooseVersion({ message: error.message, current, mine });
     if (choice === "theirs") {
-      state.dirty(false);
-      location.reload();
+      accept(current.revision, current.value, current.configuration);
+      fill(saved);
+      changed();
     } else if (choice === "mine") {
       form.dataset.revision = current.revision;
       await save();

@@ -1,0 +1,393 @@
+"""MobiLoud from the first page to a submitted app: by keyboard alone, on a phone, offline, and while servers die."""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_mobiloud_configure import name_website, revision_of
+from tests.mobiloud.answers import COMPLETE
+from tests.support.browser import Addon, Door, Visitor
+from tests.support.stack import until
+from tests.support.website import Website, png
+
+Visit = Callable[..., Visitor]
+EDIT_SECONDS = float(os.environ.get("MOBILOUD_EDIT_SECONDS", "8"))
+"""How long the two tabs are edited while servers die; half an hour for the long proof."""
+SECTIONS = ("contact", "website", "access", "stores", "analytics", "graphics", "push", "listing", "legal")
+
+
+def dashboard(door: Door, addon: Addon, page: str) -> str:
+    return f"{door.stack.web_url}/mobiloud/{addon.id}/{page}"
+
+
+def answers_of(door: Door, addon: Addon) -> dict[str, str]:
+    """The form's fields in the database."""
+    rows = door.stack.rows(
+        "SELECT a.name, a.value FROM mobiloud_answer a JOIN mobiloud_submission s ON s.id = a.submission_id "
+        "JOIN mobiloud_site t ON t.id = s.site_id JOIN provisioning_resource r ON r.id = t.resource_id "
+        "WHERE r.uuid = %s",
+        addon.id,
+    )
+    return {row["name"]: row["value"] for row in rows}
+
+
+def state_of(door: Door, addon: Addon) -> str:
+    rows = door.stack.rows(
+        "SELECT s.state FROM mobiloud_submission s JOIN mobiloud_site t ON t.id = s.site_id "
+        "JOIN provisioning_resource r ON r.id = t.resource_id WHERE r.uuid = %s",
+        addon.id,
+    )
+    return str(rows[0]["state"])
+
+
+def all_saved(page: Page) -> None:
+    expect(page.locator("[data-autosave-text]")).to_have_text("All changes saved", timeout=60_000)
+
+
+def fill_by_keyboard(visitor: Visitor, name: str, value: str) -> None:
+    """Reach a field by Tab and put a value into it, as its kind takes it."""
+    page, field = visitor.page, visitor.page.locator(f'[name="{name}"]')
+    visitor.tab_to(field)
+    kind = field.evaluate("element => element.type")
+    if kind == "checkbox":
+        if not field.is_checked():
+            page.keyboard.press("Space")
+    elif kind == "select-one":
+        label = field.evaluate(
+            "(element, value) => [...element.options].find((option) => option.value === value).text", value
+        )
+        page.keyboard.type(label, delay=5)
+        expect(field).to_have_value(value)
+    else:
+        page.keyboard.press("Control+A")
+        page.keyboard.insert_text(value)
+
+
+def test_the_whole_way_by_keyboard_alone(door: Door, visit: Visit, shop: Website, tmp_path: Path) -> None:
+    shop.headers.clear()
+    icon = tmp_path / "icon.png"
+    icon.write_bytes(png(1024, 1024))
+    addon = door.add("mobiloud", "starter")
+    visitor = visit()
+    page = visitor.come_through(door, addon)
+    keys = page.keyboard
+    # The first page begins in the field that it asks for.
+    expect(page.get_by_label("Website URL")).to_be_focused()
+    keys.type(shop.url)
+    keys.press("Enter")
+    page.wait_for_url("**/configure/menu/")
+
+    visitor.tab_to(page.get_by_role("button", name="Add tab"))
+    keys.press("Enter")
+    keys.type("News")
+    keys.press("Tab")
+    keys.type(f"{shop.url}news")
+    keys.press("Alt+ArrowUp")
+    expect(page.locator("[data-announce]")).to_have_text("News is now 1 of 2")
+    row = page.locator("[data-row]").first
+    keys.press("Shift+Tab")
+    keys.press("Shift+Tab")
+    expect(row.locator("[data-pick-icon]")).to_be_focused()
+    keys.press("Enter")
+    keys.type("newspaper")
+    keys.press("Control+A")
+    keys.type("news")
+    keys.press("Enter")
+    expect(row.locator("[data-pick-icon]")).to_be_focused()
+    visitor.tab_to(row.get_by_role("button", name="Move News down"))
+    keys.press("Enter")
+    expect(page.locator("[data-announce]")).to_have_text("News is now 2 of 2")
+    visitor.tab_to(page.get_by_role("button", name="Save", exact=True))
+    keys.press("Enter")
+    expect(page.locator("[data-save-state]")).to_have_text("Saved as revision 2")
+    assert [tab["label"] for tab in revision_of(door, addon)["menu"]["tabs"]] == ["Home", "News"]
+
+    page.goto(dashboard(door, addon, "publish/"))
+    visitor.tab_to(page.get_by_role("button", name="Start App Submission"))
+    keys.press("Enter")
+    page.wait_for_url("**/publish/form/contact/")
+    for slug in SECTIONS:
+        page.wait_for_url(f"**/publish/form/{slug}/")
+        names = page.locator("[data-answer]").evaluate_all("found => found.map((field) => field.name)")
+        for name in names:
+            if name in COMPLETE:
+                fill_by_keyboard(visitor, name, COMPLETE[name])
+        if slug == "graphics":
+            visitor.tab_to(page.get_by_label("App icon: choose a file"))
+            with page.expect_file_chooser() as chooser:
+                keys.press("Enter")
+            chooser.value.set_files(icon)
+            expect(page.locator('[data-upload-kind="app_icon"] .uploads li')).to_have_count(1)
+        if slug == "legal":
+            visitor.tab_to(page.get_by_role("button", name="Sign the agreement"))
+            keys.press("Enter")
+            expect(page.get_by_text("Signed by Ada Lovelace")).to_be_visible()
+        visitor.tab_to(page.locator(".form-nav .btn-primary"))
+        keys.press("Enter")
+    page.wait_for_url("**/publish/")
+    stored = answers_of(door, addon)
+    assert {name: stored.get(name) for name in COMPLETE} == COMPLETE
+    visitor.tab_to(page.get_by_role("button", name="Submit"))
+    keys.press("Enter")
+    expect(page.get_by_role("link", name="Certificate of your signature")).to_be_visible()
+    assert state_of(door, addon) == "submitted"
+
+
+def test_every_page_fits_a_phone_and_is_accessible_in_light_and_dark(
+    door: Door, visit: Visit, shop: Website
+) -> None:
+    shop.headers.clear()
+    addon = door.add("mobiloud", "starter")
+    visitor = visit(width=390, dark=True, has_touch=True)
+    page = visitor.come_through(door, addon)
+    visitor.assert_accessible()
+    name_website(page, shop)
+    wide = visit()
+    wide.come_through(door, addon)
+    pages = [f"configure/{name}/" for name in ("menu", "colors", "notifications", "settings", "advanced")]
+    for number, path in enumerate([*pages, "history/", "publish/"]):
+        for one in (visitor, wide):
+            one.page.goto(dashboard(door, addon, path))
+            one.page.wait_for_load_state("networkidle")
+            one.assert_fits()
+            # Each page in both themes, each width on some: they differ in layout, not in what is there.
+            if (one is visitor) == bool(number % 2):
+                one.assert_accessible()
+    page.get_by_role("button", name="Start App Submission").tap()
+    page.wait_for_url("**/publish/form/contact/")
+    for number, slug in enumerate(SECTIONS):
+        for one in (visitor, wide):
+            one.page.goto(dashboard(door, addon, f"publish/form/{slug}/"))
+            one.assert_fits()
+            if (one is visitor) == bool(number % 2):
+                one.assert_accessible()
+    page.goto(dashboard(door, addon, "configure/menu/"))
+    page.locator("[data-pick-icon]").first.tap()
+    expect(page.get_by_role("dialog", name="Pick an icon")).to_be_visible()
+    visitor.assert_fits()
+    visitor.assert_accessible()
+
+
+def test_a_site_that_refuses_frames_gets_an_honest_placeholder(
+    door: Door, visit: Visit, shop: Website
+) -> None:
+    shop.headers["X-Frame-Options"] = "DENY"
+    try:
+        page = visit().come_through(door, door.add("mobiloud", "test"))
+        name_website(page, shop)
+        preview = page.locator("[data-preview]")
+        expect(preview.locator(".phone-placeholder")).to_contain_text("cannot be shown here")
+        expect(preview.locator("iframe")).to_have_count(0)
+        preview.get_by_label("Showing").select_option("settings")
+        expect(preview.locator("[data-sheet]")).to_contain_text("Settings")
+        preview.get_by_label("Device").select_option("iphone-se")
+        preview.get_by_label("Appearance").select_option("dark")
+        expect(preview.locator("[data-phone]")).to_have_attribute("data-look", "dark")
+    finally:
+        shop.headers.clear()
+
+
+def test_two_tabs_get_a_conflict_and_a_choice_and_the_editor_is_in_step(
+    door: Door, visit: Visit, shop: Website
+) -> None:
+    shop.headers.clear()
+    addon = door.add("mobiloud", "test")
+    visitor = visit()
+    one = visitor.come_through(door, addon)
+    name_website(one, shop)
+    one.goto(dashboard(door, addon, "configure/settings/"))
+    two = one.context.new_page()
+    two.goto(dashboard(door, addon, "configure/settings/"))
+    for page, label in ((one, "Theirs"), (two, "Mine")):
+        page.get_by_label("Menu label").fill(label)
+        page.get_by_role("button", name="Save", exact=True).click()
+        if page is one:
+            expect(one.locator("[data-save-state]")).to_have_text("Saved as revision 2")
+    dialog = two.get_by_role("dialog", name="Changed in the meantime")
+    expect(dialog.locator("[data-theirs]")).to_contain_text("Theirs")
+    expect(dialog.locator("[data-mine]")).to_contain_text("Mine")
+    dialog.get_by_role("button", name="Save mine on top").click()
+    expect(two.locator("[data-save-state]")).to_have_text("Saved as revision 3")
+
+    one.goto(dashboard(door, addon, "configure/advanced/"))
+    editor = one.get_by_role("textbox", name="Configuration as JSON")
+    expect(editor).to_contain_text("Mine")
+    editor.focus()
+    one.keyboard.press("Control+Home")
+    one.keyboard.press("End")
+    one.keyboard.insert_text('"own": {"kept": true}, "colors": 7, ')
+    expect(one.locator("[data-problem-list]")).to_contain_text("Line")
+    one.get_by_role("button", name="Save", exact=True).click()
+    expect(one.locator("[data-problem]").first).not_to_be_empty()
+    one.keyboard.press("Control+Z")
+    editor.focus()
+    one.keyboard.press("Control+Home")
+    one.keyboard.press("End")
+    one.keyboard.insert_text('"own": {"kept": true}, ')
+    one.keyboard.press("Control+S")
+    expect(one.locator("[data-save-state]")).to_have_text("Saved as revision 4")
+    assert revision_of(door, addon)["own"] == {"kept": True}
+    two.goto(dashboard(door, addon, "configure/settings/"))
+    two.get_by_label("Menu label").fill("From the form")
+    two.get_by_role("button", name="Save", exact=True).click()
+    expect(two.locator("[data-save-state]")).to_have_text("Saved as revision 5")
+    assert revision_of(door, addon)["own"] == {"kept": True}
+
+
+def test_with_a_key_the_preview_is_appetize_s_embed(door: Door, visit: Visit, shop: Website) -> None:
+    shop.headers.clear()
+    # A stand-in for Appetize: like its player it takes `params` and starts an app that loads the configuration.
+    shop.pages[
+        "/embed/public123"
+    ] = b"""<!doctype html><html lang="en"><title>Embed</title><p id="said"></p><script>
+      const params = JSON.parse(new URLSearchParams(location.search).get("params"));
+      fetch(params.configurationUrl).then((answer) => answer.json()).then((told) => {
+        document.getElementById("said").textContent = `${told.revision} ${told.configuration.settings.label}`;
+      });</script></html>"""
+    stack = door.stack
+    addon = door.add("mobiloud", "test")
+    settings = {"APPETIZE_PUBLIC_KEY": "public123", "APPETIZE_URL": f"http://{shop.host}"}
+    restart(stack, environment=settings)
+    try:
+        page = visit().come_through(door, addon)
+        name_website(page, shop)
+        said = page.frame_locator("[data-appetize]").locator("#said")
+        expect(said).to_have_text("1 Settings")
+        page.goto(dashboard(door, addon, "configure/settings/"))
+        page.get_by_label("Menu label").fill("More")
+        expect(page.locator("[data-preview-state]")).to_have_text("Unsaved changes")
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(said).to_have_text("2 More")
+    finally:
+        restart(stack)
+
+
+def restart(stack: Any, *, environment: dict[str, str] | None = None) -> None:
+    """Kill the web and start it again, and wait until it answers."""
+    stack.kill_part("web")
+    stack.start_part("web", environment=environment)
+    until(lambda: stack._answers(f"{stack.web_url}/healthz"))
+
+
+def test_what_is_typed_is_saved_offline_reloaded_and_beside_another_window(
+    door: Door, visit: Visit, shop: Website
+) -> None:
+    shop.headers.clear()
+    addon = door.add("mobiloud", "starter")
+    visitor = visit()
+    page = visitor.come_through(door, addon)
+    name_website(page, shop)
+    page.goto(dashboard(door, addon, "publish/"))
+    page.get_by_role("button", name="Start App Submission").click()
+    page.wait_for_url("**/publish/form/contact/")
+    page.get_by_label("Company").fill("Fine Teas Ltd")
+    expect(page.locator("[data-autosave-text]")).to_have_text("Unsaved changes")
+    all_saved(page)
+    assert answers_of(door, addon)["company"] == "Fine Teas Ltd"
+
+    # Left at once, long before the five seconds are over.
+    page.get_by_label("Country").fill("Ireland")
+    page.reload()
+    expect(page.get_by_label("Country")).to_have_value("Ireland")
+    until(lambda: answers_of(door, addon).get("country") == "Ireland")
+
+    other = page.context.new_page()
+    other.goto(dashboard(door, addon, "publish/form/contact/"))
+    other.get_by_label("Company").fill("Theirs Ltd")
+    all_saved(other)
+    page.get_by_label("Company").fill("Mine Ltd")
+    dialog = page.get_by_role("dialog", name="Changed in the meantime")
+    expect(dialog.locator("[data-theirs]")).to_have_text("Theirs Ltd")
+    dialog.get_by_role("button", name="Keep mine").click()
+    until(lambda: answers_of(door, addon)["company"] == "Mine Ltd")
+
+    door.stack.kill_part("web")
+    page.get_by_label("Full name").fill("Ada Lovelace")
+    expect(page.locator("[data-autosave-text]")).to_have_text("Offline: kept here, trying again")
+    door.stack.start_part("web")
+    all_saved(page)
+    assert answers_of(door, addon)["contact_name"] == "Ada Lovelace"
+    visitor.forgive("Failed to load resource: net::ERR_")
+
+
+def test_random_edits_in_two_tabs_while_servers_die_lose_nothing(
+    door: Door, visit: Visit, shop: Website
+) -> None:
+    """Set MOBILOUD_EDIT_SECONDS=1800 for half an hour of it."""
+    shop.headers.clear()
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    addon = door.add("mobiloud", "starter")
+    visitor = visit()
+    first = visitor.come_through(door, addon)
+    name_website(first, shop)
+    first.goto(dashboard(door, addon, "publish/"))
+    first.get_by_role("button", name="Start App Submission").click()
+    first.wait_for_url("**/publish/form/contact/")
+    forms = {
+        "contact": ("company", "country", "contact_name"),
+        "listing": ("subtitle", "keywords", "copyright"),
+    }
+    typed: dict[str, str] = {}
+    acknowledged: dict[int, str] = {}
+    tabs = [first, first.context.new_page()]
+    tabs[1].goto(dashboard(door, addon, "publish/form/listing/"))
+    settings = [first.context.new_page() for _ in range(2)]
+    for page in settings:
+        page.goto(dashboard(door, addon, "configure/settings/"))
+    end, kill_at, count = time.monotonic() + EDIT_SECONDS, time.monotonic() + 2.0, 0
+    while time.monotonic() < end:
+        count += 1
+        if chance.random() < 0.6:
+            slug = chance.choice(list(forms))
+            name = chance.choice(forms[slug])
+            typed[name] = f"{name} {count}"
+            tabs[list(forms).index(slug)].locator(f'[name="{name}"]').fill(typed[name])
+        else:
+            edit_settings(chance.choice(settings), f"Label {count}", acknowledged, chance)
+        if time.monotonic() > kill_at:
+            door.stack.kill_part("web")
+            door.stack.start_part("web")
+            kill_at = time.monotonic() + chance.uniform(5, 15)
+    until(lambda: door.stack._answers(f"{door.stack.web_url}/healthz"))
+    for page in tabs:
+        all_saved(page)
+    stored = answers_of(door, addon)
+    assert {name: stored.get(name) for name in typed} == typed, f"seed {seed}"
+    rows = door.stack.rows(
+        "SELECT v.number, v.content FROM mobiloud_revision v JOIN mobiloud_site s ON s.id = v.site_id "
+        "JOIN provisioning_resource r ON r.id = s.resource_id WHERE r.uuid = %s ORDER BY v.number",
+        addon.id,
+    )
+    assert [row["number"] for row in rows] == list(range(1, len(rows) + 1)), f"seed {seed}"
+    lost = {
+        number for number, label in acknowledged.items() if f'"{label}"' not in rows[number - 1]["content"]
+    }
+    assert lost == set(), f"seed {seed}"
+    assert count > 3
+    message = f"{count} edits, {len(acknowledged)} saves acknowledged, {len(rows)} revisions, seed {seed}"
+    logging.getLogger(__name__).info(message)
+    visitor.forgive("Failed to load resource: net::ERR_")
+
+
+def edit_settings(page: Page, label: str, acknowledged: dict[int, str], chance: random.Random) -> None:
+    """Type a label and save it; answer a conflict with one of its choices; note what the page says is saved."""
+    page.get_by_label("Menu label").fill(label)
+    page.get_by_role("button", name="Save", exact=True).click()
+    state, dialog = page.locator("[data-save-state]"), page.locator("#conflict-dialog")
+    until(lambda: "Saving" not in state.inner_text() or dialog.is_visible(), seconds=120)
+    if dialog.is_visible():
+        choice = chance.choice(["Save mine on top", "Take theirs"])
+        dialog.get_by_role("button", name=choice).click()
+        if choice == "Take theirs":
+            return
+        until(lambda: "Saving" not in state.inner_text() and not dialog.is_visible(), seconds=120)
+    said = state.inner_text()
+    if said.startswith("Saved as revision "):
+        acknowledged[int(said.removeprefix("Saved as revision "))] = label
