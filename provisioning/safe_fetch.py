@@ -7,6 +7,7 @@ each checked anew; size and time have limits, and no credentials, cookies or pro
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -36,6 +37,7 @@ _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN_IN_URL = frozenset(chr(code) for code in (*range(0x21), 0x7F)) | {"\\", "<", ">", '"'}
 # Addresses that only carry an IPv4 one: what counts is the address inside.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _resolver = ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolve")
 
 
@@ -93,6 +95,18 @@ def check_url(url: str) -> SplitResult:
     return parts
 
 
+def origin_of(url: str) -> str:
+    """The origin of a public address as browsers write it: ASCII, lower case, without a port that goes without saying.
+
+    Safe to stand in a header. AddressRefused as `check_url`.
+    """
+    parts = check_url(url)
+    host = _ascii_host(parts.hostname or "")
+    shown = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, _default_port(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{shown}{port}"
+
+
 def fetch(
     url: str,
     *,
@@ -138,9 +152,12 @@ def _resolve(host: str, port: int) -> list[str]:
 
 def _ascii_host(host: str) -> str:
     try:
-        return host.rstrip(".") if host.isascii() else idna.encode(host.rstrip("."), uts46=True).decode()
+        name = host.rstrip(".") if host.isascii() else idna.encode(host.rstrip("."), uts46=True).decode()
     except idna.IDNAError:
-        raise AddressRefused(f"{host} is not the name of a site.") from None
+        name = ""
+    if not _HOST.fullmatch(name) and _literal(name) is None:
+        raise AddressRefused(f"{host} is not the name of a site.")
+    return name.lower()
 
 
 def _default_port(scheme: str) -> int:

@@ -10,10 +10,10 @@ from addon.mobiloud import revisions
 from addon.mobiloud.colors import contrast
 from addon.mobiloud.documents import Configuration
 from addon.mobiloud.models import Origin, Revision, Site
-from addon.mobiloud.website import Found, look_at_framing, origin_of, read_website
+from addon.mobiloud.website import Found, look_at_framing, read_website
 from provisioning import audit
 from provisioning.models import Resource
-from provisioning.safe_fetch import FetchFailed
+from provisioning.safe_fetch import FetchFailed, origin_of
 from provisioning.services import Refusal
 from provisioning.states import ResourceState
 

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from django.conf import settings
 from PIL import Image
 
-from provisioning.safe_fetch import Fetched, FetchFailed, check_url, fetch
+from provisioning.safe_fetch import Fetched, FetchFailed, fetch
 from provisioning.services import Refusal
 
 ICON_PIXELS = 192
@@ -103,12 +103,6 @@ def _frame_refusal(page: Fetched) -> str:
     if page.headers.get("x-frame-options", "").strip():
         return "The site does not let other sites show it in a frame (its X-Frame-Options)."
     return ""
-
-
-def origin_of(url: str) -> str:
-    """The origin of a checked address, as a content security policy writes it."""
-    parts = check_url(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def as_hex(color: str) -> str:

@@ -3,17 +3,18 @@
 import logging
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_mobiloud_configure import name_website, revision_of
 from tests.mobiloud.answers import COMPLETE
 from tests.support.browser import Addon, Door, Visitor
-from tests.support.stack import until
+from tests.support.stack import PROJECT, Stack, until
 from tests.support.website import Website, png
 
 Visit = Callable[..., Visitor]
@@ -48,6 +49,27 @@ def state_of(door: Door, addon: Addon) -> str:
 
 def all_saved(page: Page) -> None:
     expect(page.locator("[data-autosave-text]")).to_have_text("All changes saved", timeout=60_000)
+
+
+def sign_in_as_operator(stack: Stack, visitor: Visitor) -> None:
+    """Give the visitor the session of an operator who has shown the second factor."""
+    lines = "import django; django.setup()\n"
+    lines += "from django.conf import settings\nfrom django.test.utils import setup_test_environment\n"
+    lines += "from operators.roles import Role\nfrom tests.support.operators import operator_client\n"
+    lines += "setup_test_environment()\n"
+    lines += "client = operator_client(Role.OPERATOR, username='opal')\n"
+    lines += "print(settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", lines],
+        cwd=PROJECT,
+        env={**os.environ, **stack.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    name, value = done.stdout.split()[-2:]
+    visitor.page.context.add_cookies([{"name": name, "value": value, "url": stack.web_url}])
 
 
 def fill_by_keyboard(visitor: Visitor, name: str, value: str) -> None:
@@ -137,6 +159,20 @@ def test_the_whole_way_by_keyboard_alone(door: Door, visit: Visit, shop: Website
     keys.press("Enter")
     expect(page.get_by_role("link", name="Certificate of your signature")).to_be_visible()
     assert state_of(door, addon) == "submitted"
+
+    operator = visit()
+    sign_in_as_operator(door.stack, operator)
+    operator.page.goto(f"{door.stack.web_url}/admin/app-submissions/")
+    operator.assert_fits()
+    operator.assert_accessible()
+    operator.page.get_by_role("link", name=shop.url).first.click()
+    operator.assert_fits()
+    operator.assert_accessible()
+    operator.page.get_by_label("Move to").select_option("in_review")
+    operator.page.get_by_role("button", name="Move and write to the customer").click()
+    expect(operator.page.get_by_text("the customer is written to")).to_be_visible()
+    page.reload()
+    expect(page.locator('[data-state="current"]')).to_contain_text("In review")
 
 
 def test_every_page_fits_a_phone_and_is_accessible_in_light_and_dark(
@@ -268,7 +304,7 @@ def test_with_a_key_the_preview_is_appetize_s_embed(door: Door, visit: Visit, sh
         restart(stack)
 
 
-def restart(stack: Any, *, environment: dict[str, str] | None = None) -> None:
+def restart(stack: Stack, *, environment: dict[str, str] | None = None) -> None:
     """Kill the web and start it again, and wait until it answers."""
     stack.kill_part("web")
     stack.start_part("web", environment=environment)

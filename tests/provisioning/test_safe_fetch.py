@@ -11,7 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from provisioning import safe_fetch
-from provisioning.safe_fetch import AddressRefused, FetchFailed, check_url, fetch, public_addresses
+from provisioning.safe_fetch import AddressRefused, FetchFailed, check_url, fetch, origin_of, public_addresses
 
 Resolver = Callable[..., list[tuple[Any, ...]]]
 
@@ -126,6 +126,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
         "http://[64:ff9b::7f00:1]/",
         "http://[2002:7f00:1::]/",
         "http://[ff02::1]/",
+        "https://example.com;script-src/",
+        "https://exa'mple.com/",
+        "https://example.com,evil.example/",
+        "https://example..com/",
+        "https://\u202eexample.com/",
         "https://example.com/" + "x" * 2000,
     ],
 )
@@ -155,6 +160,19 @@ def test_public_addresses_are_accepted_as_they_are(url: str) -> None:
 def test_numbers_that_only_resolvers_read_as_addresses_are_refused(url: str) -> None:
     with pytest.raises(AddressRefused):
         fetch(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://www.Example.com:443/a;b", "https://www.example.com"),
+        ("http://example.com:8080", "http://example.com:8080"),
+        ("https://b\u00fccher.example/", "https://xn--bcher-kva.example"),
+        ("http://[2606:4700::1111]:80/", "http://[2606:4700::1111]"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_write_it(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
 
 
 @pytest.mark.parametrize(
