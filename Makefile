@@ -43,10 +43,11 @@ sandbox: setup-run ## Start the stand-in Heroku alone
 conformance: setup-run ## Check a running service against the Partner API (SERVICE=inference ARGS="--only sso")
 	@$(BIN)/python manage.py conformance $(SERVICE) $(ARGS)
 
-bench: setup ## Measure the Partner API, the inference gateway and Kafka's tenants
+bench: setup ## Measure the Partner API, the inference gateway, Kafka's tenants and the usage ledger
 	@$(BIN)/python -m bench.partner_api
 	@$(BIN)/python -m bench.gateway
 	@$(BIN)/python -m bench.kafka
+	@$(BIN)/python -m bench.billing 1000000
 
 clean: ## Remove data, builds, caches and installed packages
 	@$(PYTHON) -m local clean

@@ -156,6 +156,7 @@ CELERY_BEAT_SCHEDULE = {
     "kafka-rates": _every(10.0, "kafkacluster.sample_rates", queue="usage"),
     "kafka-reconcile": _every(900.0, "kafkacluster.reconcile", queue="maintenance"),
     "billing-usage": _every(60.0, "billing.collect_usage", queue="usage"),
+    "billing-limits": _every(600.0, "billing.check_limits", queue="usage"),
     "billing-close": _every(15.0, "billing.close_months", queue="maintenance"),
     "billing-keep-up": _every(
         crontab(hour=4, minute=10), "billing.keep_up", queue="maintenance", expires=3600
@@ -194,7 +195,7 @@ SSO_WINDOW_SECONDS = _SSO.window_seconds
 SSO_SESSION_IDLE_SECONDS = _SSO.session_idle_seconds
 SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
 # Functions that have something to say above every dashboard page; see sso.frame.NoticeSource.
-DASHBOARD_NOTICES: list[str] = ["addon.kafkacluster.notices.notices"]
+DASHBOARD_NOTICES: list[str] = ["addon.kafkacluster.notices.notices", "billing.notices.notices"]
 DESIGN_GALLERY = ENV.addonworks_env != "production"
 
 # --- the operator's door --------------------------------------------------------------------------------------

@@ -13,9 +13,12 @@ urlpatterns = [
     path("", include("sso.urls")),
     path("", include("operators.urls")),
     path("", include("mail.urls")),
+    path("", include("billing.urls")),
     path("", include("addon.inference.urls")),
     path("", include("addon.kafkacluster.urls")),
     path("", include("addon.mobiloud.urls")),
+    path("", include("operators.urls")),
+    path("admin/money/", include("billing.operator_urls")),
     path("admin/", admin.site.urls),
 ]
 

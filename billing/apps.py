@@ -4,6 +4,33 @@ from django.apps import AppConfig
 
 
 class BillingConfig(AppConfig):
-    """See the package."""
+    """Statements, the usage ledger, revenue and payouts."""
 
     name = "billing"
+    verbose_name = "Money"
+
+    def ready(self) -> None:
+        """Add the customer's page, the operators' pages, and the words of our events."""
+        from billing.pages import BILLING
+        from operators import navigation
+        from operators.roles import Role
+        from sso.events import Told, tell
+        from sso.frame import add_page
+
+        add_page(BILLING)
+        tell(
+            {
+                "billing.budget_set": Told(
+                    "receipt",
+                    lambda d, p: (
+                        f"Budget set to ${d['cents'] / 100:,.2f}" if d.get("cents") else "Budget removed"
+                    ),
+                ),
+            }
+        )
+        for number, (label, icon, name) in enumerate(
+            (("Revenue", "receipt", "money:revenue"), ("Payouts", "file-export", "money:payouts"))
+        ):
+            navigation.register(
+                "Money", label, icon=icon, url_name=name, roles=(Role.FINANCE,), position=10 + number
+            )

@@ -5,7 +5,7 @@ So a record and its part of the totals are committed together or not at all, and
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
@@ -102,7 +102,7 @@ def ingest(source: str, readings: Iterable[UsageReading]) -> Ingest:
     if not kept:
         return Ingest(refused=refused)
     with transaction.atomic():
-        ensure_partitions({Month.of(at) for at in {each.at.replace(day=1, hour=0) for each in kept}})
+        ensure_partitions({Month.of(day) for day in {each.at.astimezone(UTC).date() for each in kept}})
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
             cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LEDGER_LOCK])

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from provisioning.models import Resource
+from provisioning.models import Plan, Resource
 
 
 # --- the usage ledger ---------------------------------------------------------------------------------------
@@ -313,3 +313,49 @@ class Resolution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference} {self.month:%Y-%m}"
+
+
+# --- limits and budgets -------------------------------------------------------------------------------------
+class Budget(models.Model):
+    """What a customer means to spend on a resource in a month, at most. Nothing is cut off: people are told."""
+
+    resource = models.OneToOneField(Resource, on_delete=models.PROTECT, related_name="billing_budget")
+    cents = models.PositiveBigIntegerField()
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(cents__gt=0), name="budget_is_something")]
+
+    def __str__(self) -> str:
+        return f"{self.cents} cents a month"
+
+
+class LimitNotice(models.Model):
+    """A limit of which a share was used: told once for a month on a plan. One that a higher one outdid stays silent."""
+
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="limit_notices")
+    month = models.DateField()
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    gauge = models.SlugField(max_length=60, db_index=False, help_text="The limit's name, or budget.")
+    threshold = models.SlugField(
+        max_length=10, db_index=False, help_text="50, 80, 95, 100 per cent, or pace."
+    )
+    label = models.CharField(max_length=80)
+    unit = models.CharField(max_length=40)
+    used = models.BigIntegerField()
+    limit = models.BigIntegerField()
+    advice = models.TextField(blank=True, help_text="What plan would fit, in words.")
+    silent = models.BooleanField(default=False)
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["resource", "month", "plan", "gauge", "threshold"], name="one_notice_for_a_threshold"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gauge} {self.threshold}"

@@ -34,15 +34,16 @@ _MOVEMENTS = f"""
            AND p.starts_at >= %(begin)s::timestamptz AND p.ends_at < %(end)s::timestamptz
          ORDER BY p.resource_id, p.starts_at DESC
     ), moved AS (
-        SELECT coalesce(b.resource_id, a.resource_id) AS resource_id, b.plan_id AS was, a.plan_id AS is,
-               b.price_cents AS old, a.price_cents AS new
+        SELECT coalesce(b.resource_id, a.resource_id) AS resource_id, b.plan_id AS plan_before, a.plan_id AS plan_after,
+               b.price_cents AS price_before, a.price_cents AS price_after
           FROM before AS b FULL JOIN after AS a USING (resource_id)
     )
     SELECT r.service,
-           CASE WHEN was IS NULL THEN 'new' WHEN is IS NULL THEN 'left' WHEN new > old THEN 'upgraded'
-                WHEN new < old THEN 'downgraded' WHEN was <> is THEN 'switched' ELSE 'stayed' END,
-           count(*), sum(coalesce(new, 0) - coalesce(old, 0))::bigint, sum(coalesce(old, 0))::bigint,
-           sum(coalesce(new, 0))::bigint
+           CASE WHEN plan_before IS NULL THEN 'new' WHEN plan_after IS NULL THEN 'left'
+                WHEN price_after > price_before THEN 'upgraded' WHEN price_after < price_before THEN 'downgraded'
+                WHEN plan_before <> plan_after THEN 'switched' ELSE 'stayed' END,
+           count(*), sum(coalesce(price_after, 0) - coalesce(price_before, 0))::bigint,
+           sum(coalesce(price_before, 0))::bigint, sum(coalesce(price_after, 0))::bigint
       FROM moved JOIN provisioning_resource AS r ON r.id = moved.resource_id GROUP BY 1, 2
     UNION ALL
     SELECT r.service, 'passing', count(*), sum(w.price_cents)::bigint, 0, 0

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import closing, feeds, upkeep
+from billing import closing, feeds, thresholds, upkeep
 
 
 @shared_task(name="billing.collect_usage", time_limit=290, soft_time_limit=280)
@@ -21,3 +21,9 @@ def keep_up() -> None:
 def close_months() -> None:
     """Close the months that an operator asked to be closed."""
     closing.close_requested()
+
+
+@shared_task(name="billing.check_limits", time_limit=590, soft_time_limit=580)
+def check_limits() -> None:
+    """Tell people of limits and budgets that are being used up."""
+    thresholds.check_all()

@@ -10,7 +10,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const targets = [
   {
     entries: [
-      "dashboard.js", "dashboard.css", "inference.js", "kafka.js", "mobiloud.js", "mobiloud-editor.js",
+      "dashboard.js", "dashboard.css", "inference.js", "kafka.js", "billing.js", "mobiloud.js", "mobiloud-editor.js",
       "operators.css", "operators-admin.css",
     ],
     outdir: join(here, "dist", "frontend"),
