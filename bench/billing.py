@@ -127,7 +127,7 @@ def measure(records: int) -> bool:
     from billing.pages import billing_context, month_use
 
     resources = make_resources()
-    seconds, written, slowest = 0.0, 0, 0.0
+    seconds, written, slowest, again = 0.0, 0, 0.0, 0.0
     for number, batch in enumerate(batches(resources, records)):
         took = timed(lambda batch=batch: ingest("inference", batch)) / 1_000  # type: ignore[misc]
         seconds, written = seconds + took, written + len(batch)

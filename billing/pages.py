@@ -186,7 +186,12 @@ def _estimate(resource: Resource, month: Month, closed: set[Month], *, now: date
         expected = whole.get(resource.pk, Charge()).fee_cents
     return MonthAccount(
         month,
-        tuple(statement_line(line, month) for line in (*charge.lines, *charge.usage)),
+        # A plan that is paid by use has no fee to tell of.
+        tuple(
+            statement_line(line, month)
+            for line in (*charge.lines, *charge.usage)
+            if line.price_cents or not line.metered
+        ),
         charge.fee_cents,
         charge.usage_cents,
         final=month in closed,
