@@ -17,7 +17,6 @@ urlpatterns = [
     path("", include("addon.inference.urls")),
     path("", include("addon.kafkacluster.urls")),
     path("", include("addon.mobiloud.urls")),
-    path("", include("operators.urls")),
     path("admin/money/", include("billing.operator_urls")),
     path("admin/", admin.site.urls),
 ]
