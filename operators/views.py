@@ -1,5 +1,6 @@
 """Signing in: name and password, then the second factor (set up at the first time), and an operator's own account."""
 
+import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ from operators.forms import CodeForm, SignInForm
 from operators.models import Account
 from operators.roles import Role, roles_of
 from operators.sessions import has_shown_factor, is_verified, mark_verified
+from provisioning import attempts
 
 log = structlog.get_logger(__name__)
 
@@ -57,13 +59,37 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     """Name and password. A session that has them goes on to the second factor."""
     if has_shown_factor(request):
         return _onward(request)
+    tried = _sign_in_subjects(request)
+    if request.method == "POST":
+        wait = attempts.take(*tried)
+        if wait:
+            return _too_many(request, wait)
     form = SignInForm(request, data=request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
+        attempts.give_back(*tried)
         login(request, form.get_user())
         return _step(request, "admin:second-factor")
     if form.is_bound:
         log.warning("operators.sign_in_refused", name=str(request.POST.get("username", ""))[:150])
     return _lone(request, "operators/sign_in.html", {"form": form}, status=403 if form.is_bound else 200)
+
+
+def _sign_in_subjects(request: HttpRequest) -> tuple[attempts.Subject, ...]:
+    name, address = request.POST.get("username", "")[:150], request.META.get("REMOTE_ADDR", "")
+    return (
+        (attempts.SIGN_IN_PAIR, f"{name}\0{address}"),
+        (attempts.SIGN_IN_ADDRESS, address),
+        (attempts.SIGN_IN_NAME, name),
+    )
+
+
+def _too_many(request: HttpRequest, wait: float) -> HttpResponse:
+    """429: nothing was compared, not even what would have been right."""
+    log.warning("operators.attempts_limited")
+    minutes = math.ceil(wait / 60)
+    response = _lone(request, "operators/too_many.html", {"minutes": minutes}, status=429)
+    response["Retry-After"] = str(math.ceil(wait))
+    return response
 
 
 @require_POST
@@ -99,6 +125,10 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     if has_shown_factor(request):
         return _onward(request)
     account = factors.account_of(user)
+    if request.method == "POST":
+        wait = attempts.take((attempts.CODES, str(user.pk)))
+        if wait:
+            return _too_many(request, wait)
     form = CodeForm(request.POST if request.method == "POST" else None)
     if account.confirmed_at is None:
         return _set_up(request, user, account, form)
@@ -141,6 +171,7 @@ def _set_up(request: HttpRequest, user: User, account: Account, form: CodeForm) 
 
 
 def _signed_in(request: HttpRequest, user: User, account: Account, *, how: str) -> HttpResponse:
+    attempts.give_back((attempts.CODES, str(user.pk)))
     mark_verified(request, account)
     audit.record("session.started", operator=user, request=request, after={"second_factor": how})
     if how == "recovery":
@@ -178,9 +209,13 @@ def new_password(request: HttpRequest) -> HttpResponse:
 def recovery_codes(request: OperatorRequest) -> HttpResponse:
     """Make new recovery codes, with a code of the device, and show them this once."""
     account = factors.account_of(request.user)
+    wait = attempts.take((attempts.CODES, str(request.user.pk)))
+    if wait:
+        return _too_many(request, wait)
     if factors.verify(account, request.POST.get("code", "")) != "totp":
         messages.error(request, "That code was not right: the recovery codes are unchanged.")
         return HttpResponseRedirect(reverse("admin:account"))
+    attempts.give_back((attempts.CODES, str(request.user.pk)))
     with transaction.atomic():
         codes = factors.new_recovery_codes(account)
         audit.record(

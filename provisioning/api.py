@@ -4,6 +4,7 @@ Heroku's media type with its version parameter, plain JSON and anything else are
 would make Heroku record a failure that no customer sees.
 """
 
+import math
 from typing import Any, cast
 
 import structlog
@@ -19,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from provisioning import partner_requests, resources
+from provisioning import attempts, partner_requests, resources
 from provisioning.partner_auth import PartnerAuthentication
 from provisioning.services import AddonService, Refusal
 
@@ -97,6 +98,14 @@ class PartnerView(APIView):
             case RequestDataTooBig():
                 return Response({"id": "too_large", "message": "The request is too large."}, status=413)
             case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+                wait = attempts.take((attempts.PARTNER_API, self.request.META.get("REMOTE_ADDR", "")))
+                if wait:
+                    log.warning("partner_api.attempts_limited")
+                    return Response(
+                        {"id": "too_many_attempts", "message": "Too many calls with wrong credentials."},
+                        status=429,
+                        headers={"Retry-After": str(math.ceil(wait))},
+                    )
                 answer = Response(
                     {"id": "unauthorized", "message": "Wrong or missing credentials."}, status=401
                 )

@@ -1,5 +1,6 @@
 """HTTP's door to single sign-on, to log out, and to what every dashboard's pages ask for."""
 
+import math
 from uuid import UUID
 
 import structlog
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
+from provisioning import attempts
 from provisioning.services import Refusal, service_of
 from sso import sessions
 from sso.config_vars import reveal_config_var
@@ -43,6 +45,18 @@ def login(request: HttpRequest) -> HttpResponse:
         opened = log_in(form, cookies=request.COOKIES)
     except LoginRefused as refusal:
         log.warning("sso.refused", reason=str(refusal), resource=str(form.uuid or ""))
+        wait = attempts.take((attempts.SSO, request.META.get("REMOTE_ADDR", "")))
+        if wait:
+            answer = refuse(
+                request,
+                status=429,
+                code="too_many_attempts",
+                title="Too many logins that did not work",
+                text="Please wait some minutes, then open the add-on again from your Heroku dashboard.",
+                icon="lock",
+            )
+            answer["Retry-After"] = str(math.ceil(wait))
+            return answer
         return refuse(
             request,
             status=403,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         )
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
+
+
+@pytest.fixture(autouse=True)
+def own_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong secrets of other tests count nothing here."""
+    from provisioning import attempts
+
+    monkeypatch.setattr(attempts, "_NAMESPACE", uuid.uuid4().hex)
 
 
 @pytest.fixture

@@ -193,3 +193,27 @@ def test_no_secret_of_the_second_factor_is_stored_in_the_clear(db: None) -> None
     secret = account.get_sealed("totp_secret")
     assert secret
     assert secret.encode() not in bytes(account.totp_secret)
+
+
+def test_passwords_are_tried_five_times_from_one_address_and_then_not_even_the_right_one(db: None) -> None:
+    make_operator(Role.OPERATOR)
+    client = Client()
+    wrong = [
+        client.post("/admin/login/", {"username": "olga", "password": f"guess {number}"}).status_code
+        for number in range(7)
+    ]
+    assert wrong == [403] * 5 + [429] * 2
+    right = {"username": "olga", "password": PASSWORD}
+    assert client.post("/admin/login/", right).status_code == 429
+    assert Client(REMOTE_ADDR="203.0.113.7").post("/admin/login/", right).status_code == 302
+
+
+def test_codes_are_tried_ten_times_from_wherever(db: None) -> None:
+    user = make_operator(Role.OPERATOR)
+    found = []
+    for number in range(12):
+        client = Client(REMOTE_ADDR=f"203.0.113.{number}")
+        client.force_login(user)
+        found.append(client.post("/admin/second-factor/", {"code": "abcdef"}).status_code)
+    assert found == [403] * 10 + [429] * 2
+    assert client.post("/admin/second-factor/", {"code": code_of(user)}).status_code == 429

@@ -106,7 +106,12 @@ class Gateway:
         if played:
             caller = await visitor(exchange, rooms.keys)
         else:
-            caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
+            try:
+                caller = await rooms.keys.authenticate(exchange.given.get(b"authorization"))
+            except ApiError as refused:
+                if refused.status == 401:
+                    await rooms.keys.limit_wrong(exchange.address)
+                raise
         exchange.caller = caller
         if handler:
             await handler(exchange, rooms, caller, request_id)

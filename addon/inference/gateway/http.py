@@ -32,6 +32,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.given: Headers = dict(scope["headers"])
+        self.address: str = (scope.get("client") or ("",))[0]
         self.headers: dict[str, str] = {}
         self.caller: Caller | None = None
         self.status = 499

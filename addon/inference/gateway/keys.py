@@ -6,6 +6,7 @@ confirmation is late (Postgres or the process is slow), keys are looked up again
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -19,6 +20,7 @@ from django.utils import timezone
 
 from addon.inference.gateway.errors import ApiError, unauthenticated, unavailable
 from addon.inference.service import KEY_PREFIX
+from provisioning import attempts
 from provisioning.credentials import find_credential, key_public_id
 from provisioning.models import Credential, Plan
 from provisioning.states import LIVE_STATES, CredentialState
@@ -80,6 +82,19 @@ class Keys:
             # The answer is as old as the question.
             self._kept[key] = _Kept(caller, now)
         return caller
+
+    async def limit_wrong(self, address: str) -> None:
+        """Count a wrong key; ApiError 429 when there were too many from this address. The right one always passes."""
+        wait = await asyncio.get_running_loop().run_in_executor(
+            self._threads, attempts.take, (attempts.API_KEYS, address)
+        )
+        if wait:
+            raise ApiError(
+                429,
+                "Too many requests with invalid API keys.",
+                code="too_many_invalid_keys",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
 
     async def keep_confirming(self) -> None:
         """Confirm every kept key again and again, until cancelled."""
