@@ -1,9 +1,10 @@
 """How often one address, or one account, may present a wrong secret. Counted in Redis, the same for every process.
 
-Secrets that machines hold (Basic pairs, SSO salts, API keys) are too long to be guessed; the right one is always let
-in, at no cost, whatever was counted: nobody can lock Heroku or a customer out by being wrong in their name. Only a wrong
-one is counted, and beyond the limit answered 429. Passwords and codes, which people choose or read off, are different:
-`take` reserves the attempt before anything is compared, so that not one more than allowed is tried, also at one instant.
+Secrets that machines hold (Basic pairs, SSO salts, API keys) are too long to be guessed; the right one is always
+let in, at no cost, whatever was counted: nobody can lock Heroku or a customer out by being wrong in their name. Only
+a wrong one is counted, and beyond the limit answered 429. Passwords and codes, which people choose or read off, are
+different: `take` reserves the attempt before anything is compared, so that not one more than allowed is tried, also at
+one instant.
 """
 
 import hashlib

@@ -210,7 +210,7 @@ def test_passwords_are_tried_five_times_from_one_address_and_then_not_even_the_r
 
 def test_codes_are_tried_ten_times_from_wherever(db: None) -> None:
     user = make_operator(Role.OPERATOR)
-    found = []
+    found, client = [], Client()
     for number in range(12):
         client = Client(REMOTE_ADDR=f"203.0.113.{number}")
         client.force_login(user)
