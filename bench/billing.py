@@ -132,6 +132,8 @@ def measure(records: int) -> bool:
         took = timed(lambda batch=batch: ingest("inference", batch)) / 1_000  # type: ignore[misc]
         seconds, written = seconds + took, written + len(batch)
         slowest = max(slowest, took)
+        if written % 1_000_000 == 0 and written < records:
+            print(f"        {written:,} so far: {written / seconds:,.0f} a second", flush=True)
         if number == 0:
             again = timed(lambda batch=batch: ingest("inference", batch)) / 1_000  # type: ignore[misc]
     rate = written / seconds

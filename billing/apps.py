@@ -11,13 +11,15 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Add the customer's page, the operators' pages, and the words of our events."""
+        from billing.concerns import concerns
         from billing.pages import BILLING
-        from operators import navigation
+        from operators import navigation, overview
         from operators.roles import Role
         from sso.events import Told, tell
         from sso.frame import add_page
 
         add_page(BILLING)
+        overview.register("billing", concerns, Role.FINANCE)
         tell(
             {
                 "billing.budget_set": Told(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Count, Sum
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -111,6 +112,9 @@ def payout(request: OperatorRequest, month: Month, service: str) -> HttpResponse
         "service": known,
         "payout": reconciliation.report(month, service=service),
         "one": next(each for each in report.services if each.service == service),
+        "unknown": PayoutRow.objects.filter(month=month.first_day)
+        .exclude(service__in=all_services())
+        .aggregate(rows=Count("pk"), cents=Sum("cents")),
         "kind": kind,
         "kinds": list(Kind),
         "items": [(item, reconciliation.explain(item, month)) for item in found[: reconciliation.PAGE]],

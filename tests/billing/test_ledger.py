@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -237,3 +238,17 @@ def test_the_same_readings_from_eight_writers_at_once_are_kept_once() -> None:
     assert sum(at_once([call(number) for number in range(8)])) == 200
     assert used(resource) == 600
     assert_totals_are_right()
+
+
+def test_the_command_tells_what_differs_and_mends_it(
+    resource: Resource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest("inference", [reading(resource, 10)])
+    call_command("recount_ledger")
+    assert "Every total is the sum" in capsys.readouterr().out
+    UsageTotal.objects.filter(period="day").update(quantity=9)
+    with pytest.raises(CommandError, match="1 totals differ"):
+        call_command("recount_ledger")
+    call_command("recount_ledger", fix=True)
+    assert "9 stored, 10 counted" in capsys.readouterr().out
+    assert used(resource) == 10

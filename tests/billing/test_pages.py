@@ -26,8 +26,9 @@ from tests.support.partner import Partner
 from tests.support.sso import log_in
 
 pytestmark = pytest.mark.django_db
-MARCH = Month(2026, 3)
-NOW = datetime(2026, 4, 5, tzinfo=UTC)
+TODAY = datetime.now(tz=UTC)
+MARCH = Month(TODAY.year if TODAY.month > 4 else TODAY.year - 1, 3)
+"""The last March that is over for a month."""
 
 
 @pytest.fixture
@@ -70,34 +71,35 @@ def test_other_roles_are_kept_out(settings: Settings, plans: None, role: Role) -
         "revenue/",
         "payouts/",
         "revenue.csv",
-        "2026-03/kafkacluster/",
-        "2026-03/kafkacluster/payout/",
+        f"{MARCH}/kafkacluster/",
+        f"{MARCH}/kafkacluster/payout/",
     ):
         assert client.get(f"/admin/money/{path}").status_code == 403
-    for path in ("share", "2026-03/close", "payouts/format", "2026-03/kafkacluster/payout/resolve"):
+    for path in ("share", f"{MARCH}/close", "payouts/format", f"{MARCH}/kafkacluster/payout/resolve"):
         assert client.post(f"/admin/money/{path}").status_code == 403
     assert Client().get("/admin/money/revenue/").status_code == 302
 
 
 def test_a_month_from_share_to_close_to_statement(finance: Client, kafka: Resource) -> None:
-    page = finance.get("/admin/money/revenue/?month=2026-03").content.decode()
+    page = finance.get(f"/admin/money/revenue/?month={MARCH}").content.decode()
     assert "Set our share for" in page
     for slug in all_services():
-        answer = finance.post("/admin/money/share", {"service": slug, "since": "2026-03", "percent": "70"})
+        answer = finance.post("/admin/money/share", {"service": slug, "since": str(MARCH), "percent": "70"})
         assert answer.status_code == 302
     assert shares.share_of("kafkacluster", MARCH) == 70
-    page = finance.get("/admin/money/revenue/?month=2026-03").content.decode()
-    assert "Type <strong>2026-03</strong> to confirm" in page
-    finance.post("/admin/money/2026-03/close", {"confirmation": "yes"})
+    assert "Month to close" in finance.get("/admin/").content.decode()
+    page = finance.get(f"/admin/money/revenue/?month={MARCH}").content.decode()
+    assert f"Type <strong>{MARCH}</strong> to confirm" in page
+    finance.post(f"/admin/money/{MARCH}/close", {"confirmation": "yes"})
     assert not MonthClose.objects.exists()
-    finance.post("/admin/money/2026-03/close", {"confirmation": "2026-03"})
-    assert "Being closed since" in finance.get("/admin/money/revenue/?month=2026-03").content.decode()
+    finance.post(f"/admin/money/{MARCH}/close", {"confirmation": str(MARCH)})
+    assert "Being closed since" in finance.get(f"/admin/money/revenue/?month={MARCH}").content.decode()
     assert close_requested() == [MARCH]
-    page = finance.get("/admin/money/2026-03/kafkacluster/").content.decode()
+    page = finance.get(f"/admin/money/{MARCH}/kafkacluster/").content.decode()
     # Half a month of 20 and half of 100 dollars; 70 % of it is ours.
     assert "$60.00" in page
     assert "$42.00" in page
-    page = finance.get(f"/admin/money/2026-03/resource/{kafka.uuid}/").content.decode()
+    page = finance.get(f"/admin/money/{MARCH}/resource/{kafka.uuid}/").content.decode()
     assert "$50.00" in page
     assert "16 Mar 12:00:00" in page
     assert set(Event.objects.values_list("action", flat=True)) >= {"billing.set_share", "billing.close_month"}
@@ -113,21 +115,21 @@ def test_a_payout_is_imported_explained_and_resolved(finance: Client, kafka: Res
     )
     page = finance.get("/admin/money/payouts/").content.decode()
     number = page.partition('<option value="')[2].partition('"')[0]
-    content = f"Add-on,Month,Paid\n{kafka.uuid},2026-03,70.00\n".encode()
+    content = f"Add-on,Month,Paid\n{kafka.uuid},{MARCH},70.00\n".encode()
     for _ in range(2):
         upload = SimpleUploadedFile("march.csv", content)
         finance.post("/admin/money/payouts/", {"format": number, "file": upload})
     assert PayoutFile.objects.count() == 1
-    page = finance.get("/admin/money/2026-03/kafkacluster/payout/").content.decode()
+    page = finance.get(f"/admin/money/{MARCH}/kafkacluster/payout/").content.decode()
     assert "+$28.00" in page
     assert "Heroku counted plan Basic-1 for the whole month" in page
     finance.post(
-        "/admin/money/2026-03/kafkacluster/payout/resolve",
+        f"/admin/money/{MARCH}/kafkacluster/payout/resolve",
         {"reference": str(kafka.uuid), "expected": "4200", "paid": "7000", "note": "Told Heroku"},
     )
     assert Resolution.objects.get().note == "Told Heroku"
-    assert "Told Heroku" in finance.get("/admin/money/2026-03/kafkacluster/payout/").content.decode()
-    page = finance.get("/admin/money/2026-03/kafkacluster/").content.decode()
+    assert "Told Heroku" in finance.get(f"/admin/money/{MARCH}/kafkacluster/payout/").content.decode()
+    page = finance.get(f"/admin/money/{MARCH}/kafkacluster/").content.decode()
     assert "Paid beyond what we expected" in page
 
 
@@ -135,7 +137,7 @@ def test_a_correction_is_booked_with_its_reason(finance: Client, kafka: Resource
     set_shares()
     request_close(MARCH, actor="finance")
     close_month(MARCH)
-    path = f"/admin/money/2026-03/resource/{kafka.uuid}/correct"
+    path = f"/admin/money/{MARCH}/resource/{kafka.uuid}/correct"
     finance.post(path, {"dollars": "-5,0,0x", "reason": "why"})
     finance.post(path, {"dollars": "-5.00", "reason": ""})
     assert not Correction.objects.exists()
@@ -148,14 +150,14 @@ def test_exports_are_audited_and_hold_no_formula(finance: Client, kafka: Resourc
     set_shares()
     request_close(MARCH, actor="finance")
     close_month(MARCH)
-    found = rows(finance.get("/admin/money/2026-03/kafkacluster/statements.csv"))
+    found = rows(finance.get(f"/admin/money/{MARCH}/kafkacluster/statements.csv"))
     assert found[1][2] == "'=cmd|calc"
     assert found[1][5:] == ["60.00", "0.00", "60.00", "42.00"]
     revenue = rows(finance.get("/admin/money/revenue.csv"))
-    march = next(row for row in revenue if row[:2] == ["2026-03", "kafkacluster"])
+    march = next(row for row in revenue if row[:2] == [str(MARCH), "kafkacluster"])
     assert march[revenue[0].index("gross")] == "60.00"
     assert march[revenue[0].index("net")] == "42.00"
-    assert rows(finance.get("/admin/money/2026-03/kafkacluster/payout.csv"))[1][4] == "missing_there"
+    assert rows(finance.get(f"/admin/money/{MARCH}/kafkacluster/payout.csv"))[1][4] == "missing_there"
     assert Event.objects.filter(action="billing.export").count() == 3
 
 
@@ -169,7 +171,7 @@ def test_a_text_that_cannot_run_and_a_number_stay() -> None:
 
 
 def test_addresses_of_no_month_and_no_service_are_not_found(finance: Client) -> None:
-    for path in ("2026-13/kafkacluster/", "0000-01/kafkacluster/", "2026-03/nothing/"):
+    for path in ("2026-13/kafkacluster/", "0000-01/kafkacluster/", f"{MARCH}/nothing/"):
         assert finance.get(f"/admin/money/{path}").status_code == 404
     assert finance.get("/admin/money/revenue/?month=nonsense").status_code == 200
 
