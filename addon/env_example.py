@@ -13,6 +13,7 @@ from addon.env import Environment, PartnerSecrets
 from addon.inference.config import InferenceEnvironment
 from addon.kafkacluster.config import KafkaEnvironment
 from addon.mobiloud.config import AppetizeEnvironment, MobiLoudEnvironment
+from advisories.config import AdvisoriesEnvironment
 from billing.config import BillingEnvironment
 from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
@@ -35,6 +36,7 @@ def env_example() -> str:
         ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
         ("Billing", BillingEnvironment, "BILLING_"),
         ("Operators' sessions", OperatorsEnvironment, "OPERATOR_"),
+        ("Security notices", AdvisoriesEnvironment, "SECURITY_"),
         ("Mail", MailEnvironment, ""),
         ("Inference", InferenceEnvironment, "INFERENCE_"),
         ("KafkaCluster", KafkaEnvironment, "KAFKA_"),

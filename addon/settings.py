@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
 from addon.logs import logging_config
+from advisories.config import AdvisoriesEnvironment
 from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
 from sso.config import SSOEnvironment
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
     "sso",
     "mail",
     "billing",
+    "advisories",
     *(path.rsplit(".", 2)[0] for path in ADDON_SERVICES),
 ]
 
@@ -167,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     ),
     "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
+    "advisories": _every(60.0, "advisories.follow", queue="notices"),
     "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),
     "mail-feed": _every(20.0, "mail.read_feed", queue="notices"),
     "mail-contacts": _every(60.0, "mail.read_contacts", queue="notices"),
@@ -195,7 +198,11 @@ SSO_WINDOW_SECONDS = _SSO.window_seconds
 SSO_SESSION_IDLE_SECONDS = _SSO.session_idle_seconds
 SSO_SESSION_ABSOLUTE_SECONDS = _SSO.session_absolute_seconds
 # Functions that have something to say above every dashboard page; see sso.frame.NoticeSource.
-DASHBOARD_NOTICES: list[str] = ["addon.kafkacluster.notices.notices", "billing.notices.notices"]
+DASHBOARD_NOTICES: list[str] = [
+    "advisories.notices.notices",
+    "addon.kafkacluster.notices.notices",
+    "billing.notices.notices",
+]
 DESIGN_GALLERY = ENV.addonworks_env != "production"
 
 # --- the operator's door --------------------------------------------------------------------------------------
@@ -212,6 +219,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# --- security notices -----------------------------------------------------------------------------------------
+_SECURITY = AdvisoriesEnvironment()
+SECURITY_CONTACT, SECURITY_POLICY_URL = _SECURITY.contact, _SECURITY.policy_url
+SECURITY_ENCRYPTION_URL = _SECURITY.encryption_url
 
 # --- mail -----------------------------------------------------------------------------------------------------
 _MAIL = MailEnvironment()

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("operators.urls")),
     path("", include("mail.urls")),
     path("", include("billing.urls")),
+    path("", include("advisories.urls")),
     path("", include("addon.inference.urls")),
     path("", include("addon.kafkacluster.urls")),
     path("", include("addon.mobiloud.urls")),

@@ -28,6 +28,14 @@ _BADGES = {
 
 
 @dataclass(frozen=True)
+class NoticeAction:
+    """A button of a notice: posts to `url`, which answers as any form of a dashboard."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """A message above every page of one dashboard."""
 
@@ -36,6 +44,7 @@ class Notice:
     text: str = ""
     link_url: str = ""
     link_label: str = ""
+    actions: tuple[NoticeAction, ...] = ()
 
 
 _PAGES: list[Page] = []
