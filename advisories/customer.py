@@ -40,7 +40,7 @@ def open_advisories(resource: Resource) -> list[tuple[Affected, Version]]:
 
 @transaction.atomic
 def answer(resource: Resource, *, number: str, actor: str, mitigated: bool) -> bool:
-    """Note that somebody has read an advisory, or mitigated it; False when that was noted before. Refusal if unknown."""
+    """Note that somebody has read an advisory, or mitigated it; False when it was noted before. Refusal if unknown."""
     row = (
         Affected.objects.select_for_update(of=("self",))
         .filter(resource=resource, advisory__number=number, advisory__state__in=TOLD_STATES)

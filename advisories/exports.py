@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from django.conf import settings
 from django.urls import reverse
@@ -121,8 +121,8 @@ def osv(advisory: Advisory) -> dict[str, Any]:
 
 def atom(advisories: list[Advisory]) -> bytes:
     """An Atom feed of public advisories, the newest change first."""
-    ElementTree.register_namespace("", _ATOM)
-    feed = ElementTree.Element(f"{{{_ATOM}}}feed")
+    ET.register_namespace("", _ATOM)
+    feed = ET.Element(f"{{{_ATOM}}}feed")
     home = settings.BASE_URL + reverse("advisories:public")
     _add(feed, "id", home)
     _add(feed, "title", f"{PUBLISHER} security advisories")
@@ -141,7 +141,7 @@ def atom(advisories: list[Advisory]) -> bytes:
         _add(entry, "link", href=page_url(advisory), rel="alternate")
         _add(entry, "category", term=newest.severity)
         _add(entry, "summary", newest.summary)
-    return bytes(ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True))
+    return bytes(ET.tostring(feed, encoding="utf-8", xml_declaration=True))
 
 
 _ATOM = "http://www.w3.org/2005/Atom"
@@ -152,8 +152,8 @@ def page_url(advisory: Advisory) -> str:
     return settings.BASE_URL + reverse("advisories:public-one", args=[advisory.number])
 
 
-def _add(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
+def _add(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET.Element:
+    element = ET.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
     element.text = text or None
     return element
 

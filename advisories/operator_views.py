@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -87,6 +88,7 @@ def _form_values(request: OperatorRequest, version: Version | None) -> dict[str,
     return {
         "version": version,
         "advisory": version.advisory if version else None,
+        "said": _words(request, version),
         "posted": request.POST,
         "with_scope": version is None or version.number == 1,
         "kinds": Kind.choices,
@@ -106,6 +108,15 @@ def _form_values(request: OperatorRequest, version: Version | None) -> dict[str,
         else given.get("uuids", ""),
         "credentials": " ".join(given.get("credentials") or []),
     }
+
+
+def _words(request: OperatorRequest, version: Version | None) -> dict[str, str]:
+    """What stands in the fields of text."""
+    names = ("title", "cvss_vector", "summary", "change_note", "what_we_did", "contact", "how_to_check")
+    if request.method == "POST":
+        return {name: request.POST.get(name, "") for name in names}
+    fresh = {"contact": settings.SECURITY_CONTACT}
+    return {name: getattr(version, name) if version else fresh.get(name, "") for name in names}
 
 
 @operator_page(Role.SECURITY, methods=("POST",))

@@ -47,10 +47,10 @@ def service_filters() -> list[ServiceFilter]:
 def read_scope(given: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical form of a scope as it is saved; BadScope says what is wrong.
 
-    services, plans (`service:plan`, now or in the period of use), regions: lists of names. created_from, created_until:
-    when the resource was made. used_from, used_until: it existed at some time in between. credentials: public ids. credentials_from,
-    credentials_until: a credential was issued in between. uuids: an uploaded list. include_removed: also resources that
-    have been removed. And a list of values for each registered filter.
+    services, plans (`service:plan`, now or in the period of use), regions: lists of names. created_from,
+    created_until: when the resource was made. used_from, used_until: it existed at some time in between. credentials:
+    public ids. credentials_from, credentials_until: a credential was issued in between. uuids: an uploaded list.
+    include_removed: also resources that have been removed. And a list of values for each registered filter.
     """
     scope: dict[str, Any] = {}
     for name in ("services", "plans", "regions", "credentials", *_filters):

@@ -11,13 +11,19 @@ class KafkaClusterConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and the words of our events, and what operators see of us."""
-        from addon.kafkacluster import checks  # noqa: F401 - importing registers them
+        from addon.kafkacluster import (
+            affected,
+            checks,  # noqa: F401 - importing registers them
+        )
         from addon.kafkacluster.events import TOLD
+        from advisories import scope
         from operators import navigation
         from operators.roles import Role, grant
         from sso.events import tell
 
         tell(TOLD)
+        for found in affected.filters():
+            scope.register(found)
         for permission in ("change_tenant", "add_sharedcluster", "change_sharedcluster"):
             grant(f"kafkacluster.{permission}", Role.OPERATOR)
         navigation.register(

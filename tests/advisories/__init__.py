@@ -1,0 +1,1 @@
+"""Security notices and vulnerability reports."""
