@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
@@ -223,11 +223,11 @@ def act(request: OperatorRequest, number: str, name: str) -> HttpResponse:
 
 
 @operator_page(Role.SECURITY)
-def evidence_csv(request: OperatorRequest, number: str) -> StreamingHttpResponse:
+def evidence_csv(request: OperatorRequest, number: str) -> HttpResponse:
     """Who was told what and when, as a table."""
     advisory = _advisory(number)
     audit.record("advisory.evidence_exported", operator=request.user, obj=advisory, request=request)
-    response = StreamingHttpResponse(evidence(advisory), content_type="text/csv; charset=utf-8")
+    response = HttpResponse(evidence(advisory), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{advisory.number}.csv"'
     return response
 

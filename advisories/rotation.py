@@ -9,6 +9,7 @@ from django.utils import timezone
 from advisories.models import LIVE_ADVISORY_STATES, Advisory, Affected
 from operators import audit
 from operators.audit import actor
+from operators.models import Event
 from provisioning.rotation import rotate_credentials
 from provisioning.services import Refusal
 from provisioning.wakeups import wake_task
@@ -66,7 +67,7 @@ def _rotate(affected_id: int) -> int:
     )
     if row is None:
         return 0
-    event = audit.Event.objects.filter(
+    event = Event.objects.filter(
         action="advisory.rotation_forced", object_id=str(row.advisory_id)
     ).last()
     by = actor(event.operator) if event and event.operator else "system"
