@@ -67,9 +67,7 @@ def _rotate(affected_id: int) -> int:
     )
     if row is None:
         return 0
-    event = Event.objects.filter(
-        action="advisory.rotation_forced", object_id=str(row.advisory_id)
-    ).last()
+    event = Event.objects.filter(action="advisory.rotation_forced", object_id=str(row.advisory_id)).last()
     by = actor(event.operator) if event and event.operator else "system"
     try:
         with transaction.atomic():
