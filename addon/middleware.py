@@ -15,6 +15,8 @@ _POLICY = (
     "base-uri 'none'"
 )
 
+_DEVICES = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()"
+
 
 class CorrelationMiddleware:
     """Takes Heroku's `X-Request-Id`, or makes one, and gives it to every log line, audit event and the answer."""
@@ -57,6 +59,7 @@ class ContentSecurityPolicyMiddleware:
             if sources := getattr(response, "frame_sources", ()):
                 policy += f"; frame-src {' '.join(sources)}"
             response.setdefault("Content-Security-Policy", policy)
+            response.setdefault("Permissions-Policy", _DEVICES)
         return response
 
 

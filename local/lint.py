@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local import environment
+from local.audit import audit
 from local.postgres import Postgres
 
 _MANAGE = (sys.executable, "manage.py")
@@ -32,11 +33,12 @@ def lint(project: Path, *, say: Callable[[str], None] = print) -> bool:
     with Postgres(folder / "postgres", fast=True) as postgres:
         environ = {**os.environ, **_like_production(database_url=postgres.url)}
         failed = [check for check in _CHECKS if not _passes(check, project, environ, say)]
+    audited = audit(project, say=say)
     for made in (postgres.folder, folder):
         shutil.rmtree(made, ignore_errors=True)
     for check in failed:
         say(f"failed: {_name(check)}")
-    return not failed
+    return audited and not failed
 
 
 def _passes(
