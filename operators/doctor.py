@@ -90,7 +90,7 @@ def _redis() -> Iterator[Finding]:
         return
     yield Finding("redis", "ok", "answers")
     for queue in QUEUES:
-        length = int(client.llen(queue))  # type: ignore[arg-type]
+        length = int(client.llen(queue))
         if length > LONG_QUEUE:
             yield Finding(
                 "queues", "warning", f"{queue} holds {length} messages", "Start more workers of this queue."

@@ -15,8 +15,8 @@ class Command(BaseCommand):
 
     help = (
         "Check the database, Redis, queues, sweeper, operations, settings, catalogue, stored secrets, Heroku's "
-        "addresses and operators' accounts, and say what to do. Changes nothing. Exit code 0 when all is well, 1 with warnings, "
-        "2 when something does not work."
+        "addresses and operators' accounts, and say what to do. Changes nothing. Exit code 0 when all is "
+        "well, 1 with warnings, 2 when something does not work."
     )
     # What is wrong with the settings is what this command is to tell.
     requires_system_checks = []
