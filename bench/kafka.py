@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import requests
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import TopicPartition
 
+import bench.environment  # noqa: F401 - before anything of the provider
 from addon.kafkacluster.cluster import (
     CONSUME_QUOTA,
     PRODUCE_QUOTA,
@@ -31,6 +32,7 @@ from local.kafka import Kafka
 from local.kafka_jars import Jars
 from local.postgres import Postgres
 from local.watcher import Watcher
+from provisioning.services import Fault
 from tests.support.folders import server_folder
 from tests.support.kafka import JARS
 from tests.support.stack import Stack, running_stack, until
@@ -191,6 +193,7 @@ def fill(stack: Stack, cluster: Cluster) -> None:
     names = [
         row["name"] for row in stack.rows("SELECT name FROM kafkacluster_topic WHERE name LIKE 't0000%%'")
     ]
+    until(lambda: coordinator_is_up(cluster), every=0.5)
     client = cluster._client  # noqa: SLF001 - thousands at once is nothing that the adapter needs
     for start in range(0, len(names), 250):
         options = {"num_partitions": 1, "replication_factor": 1}
@@ -199,10 +202,19 @@ def fill(stack: Stack, cluster: Cluster) -> None:
     for number in range(GROUPS):
         topic = names[number % len(names)]
         group = f"{topic.partition('.')[0]}.group-{number // TENANTS}"
-        client.alter_group_offsets(group, {TopicPartition(topic, 0): OffsetAndMetadata(0, "", -1)})
+        cluster.commit(group, {TopicPartition(topic, 0): 0})
         if number % 250 == 0:
             print(".", end="", flush=True)
     print()
+
+
+def coordinator_is_up(cluster: Cluster) -> bool:
+    """Whether groups can be made: on a new broker the first question only begins to make their coordinator."""
+    try:
+        cluster.describe_group("nobody")
+    except Fault:
+        return False
+    return True
 
 
 def main() -> None:

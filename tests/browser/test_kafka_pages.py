@@ -200,8 +200,9 @@ def test_an_export_that_broke_off_is_continued_behind_its_last_whole_line(
         # Cut off in the middle of a line of the second partition.
         (b"".join(lines[:6]) + lines[6][:9], "It goes on after partition 1, offset 1."),
     ):
-        (tmp_path / "so-far.jsonl").write_bytes(content)
-        chosen.set_input_files(tmp_path / "so-far.jsonl")
+        file = tmp_path / f"{len(content)}.jsonl"
+        file.write_bytes(content)
+        chosen.set_input_files(file)
         expect(said).to_contain_text(words)
     with page.expect_download() as rest:
         page.get_by_role("button", name="Continue").click()

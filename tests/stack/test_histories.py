@@ -1,4 +1,6 @@
-"""Two hundred random histories of what Heroku and its customers do, with faults on every side, and what holds at rest.
+"""Random histories of what Heroku and its customers do, with faults on every side, and what holds at rest.
+
+Eighty of them in each run of the suite; `HISTORIES=200`, or more, for longer.
 
 The faults: requests delivered twice, at once or late, answers lost or late, errors and rate limits of Heroku's
 API, workers and
@@ -19,7 +21,7 @@ import pytest
 
 from tests.support.stack import Stack
 
-HISTORIES = 200
+HISTORIES = int(os.environ.get("HISTORIES", "80"))
 AT_ONCE = 6
 PLANS = {
     "inference": ["nova-pro", "nova-lite", "minimax-m2", "amazon-rerank-1-0", "no-such-model"],

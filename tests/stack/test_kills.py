@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.stack import Stack, until
 
-RESOURCES = 72
+RESOURCES = 62
 """More than the points of any operation; the test says when an operation has outgrown it."""
 
 

@@ -10,6 +10,11 @@ from tests.support.stack import PROJECT, Stack, until
 
 AXE = (PROJECT / "frontend" / "node_modules" / "axe-core" / "axe.min.js").read_text
 TAB_LIMIT = 80
+COME_TO_REST = """async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const ending = document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime !== Infinity);
+    await Promise.all(ending.map((each) => each.finished.catch(() => null)));
+}"""
 LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (390, "dark"))
 
 
@@ -98,8 +103,8 @@ class Visitor:
 
     def assert_accessible(self) -> None:
         """axe finds nothing serious or critical."""
-        # Colours on their way to hover would be measured in between.
-        self.page.wait_for_timeout(200)
+        # Colours on their way to hover, or from light to dark, would be measured in between.
+        self.page.evaluate(COME_TO_REST)
         self.page.evaluate(AXE())
         found: dict[str, Any] = self.page.evaluate("axe.run()")
         bad = [

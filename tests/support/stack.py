@@ -100,7 +100,7 @@ class Stack:
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         if check and done.returncode:
@@ -122,7 +122,7 @@ class Stack:
             cwd=PROJECT,
             env={**os.environ, **self.environment},
             check=True,
-            timeout=120,
+            timeout=300,
         )
 
     def start(self) -> None:

@@ -16,6 +16,11 @@ async function lastWhole(file) {
 }
 
 export function startExports() {
+  // The same file may be chosen again after it has grown: without this that would be no change.
+  document.addEventListener("click", (event) => {
+    const input = event.target.closest("[data-export-file]");
+    if (input) input.value = "";
+  });
   document.addEventListener("change", async (event) => {
     const input = event.target.closest("[data-export-file]");
     if (!input?.files.length) return;
