@@ -7,7 +7,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from addon.kafkacluster.doors import cluster_page, limits_of, tenant_of
+from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.quickstart import advice
 from addon.kafkacluster.rates import RANGES, Live, Point, Range, history, live_rate
 from addon.kafkacluster.replication import replication_of
 from addon.kafkacluster.topic_pages import room_of
@@ -24,7 +26,7 @@ def quotas(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
         **_live_context(request, tenant),
         "ranges": RANGES,
         "room": room_of(tenant, limits),
-        "recommended": recommended_settings(limits.produce_bytes_per_second, limits.consume_bytes_per_second),
+        "recommended": recommended_settings(limits),
     }
     return render_page(request, "kafkacluster/quotas.html", context)
 
@@ -45,21 +47,20 @@ def replication(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
     )
 
 
-def recommended_settings(produce: int, consume: int) -> list[tuple[str, str]]:
-    """Client settings with which a plan's rates are used evenly; see the numbers of `docs/kafkacluster.md`.
+def recommended_settings(limits: Limits) -> list[tuple[str, str]]:
+    """Client settings with which a plan's rates are used evenly, the same as in the programs under Getting started.
 
-    A throttled fetch is answered empty, so a consumer that asks for much at once gets less than its quota: it does
-    best with fetches of at most half a second's worth. librdkafka takes such a small `fetch.max.bytes` only together
-    with a `message.max.bytes` that is no larger.
+    A throttled fetch is answered empty, so a consumer that asks for much at once gets less than its quota. librdkafka
+    takes such a small `fetch.max.bytes` only together with a `message.max.bytes` that is no larger.
     """
-    fetch = max(1_024, consume // 2)
+    advised = advice(limits)
     return [
-        ("batch.size", str(max(1_024, min(131_072, produce // 2)))),
+        ("batch.size", str(advised.batch)),
         ("linger.ms", "100"),
         ("delivery.timeout.ms", "300000"),
-        ("fetch.max.bytes", str(fetch)),
-        ("max.partition.fetch.bytes", str(fetch)),
-        ("message.max.bytes", f"{fetch} (consumers on librdkafka)"),
+        ("fetch.max.bytes", str(advised.fetch)),
+        ("max.partition.fetch.bytes", str(advised.fetch)),
+        ("message.max.bytes", f"{advised.fetch} (consumers on librdkafka)"),
     ]
 
 

@@ -43,5 +43,15 @@ def start(request: DashboardRequest, uuid: uuids.UUID) -> HttpResponse:
         "clients": CLIENTS,
         "program": program(tenant, limits, client=client, topic=topic, group=f"{tenant.prefix}readers"),
         "advice": advice(limits),
+        "environment_commands": environment_commands(request.dashboard.app_name),
     }
     return render_page(request, "kafkacluster/start.html", context)
+
+
+def environment_commands(app: str) -> str:
+    """What sets the config vars in a shell of one's own machine."""
+    return (
+        "for name in BROKERS USERNAME PASSWORD SASL_METHOD; do\n"
+        f'  export KAFKACLUSTER_$name="$(heroku config:get KAFKACLUSTER_$name -a {app})"\n'
+        "done"
+    )

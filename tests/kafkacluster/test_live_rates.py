@@ -17,6 +17,7 @@ from addon.kafkacluster import rates
 from addon.kafkacluster.cluster import Cluster
 from addon.kafkacluster.cluster_views import recommended_settings
 from addon.kafkacluster.config import kafka_environment
+from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import LiveRate, LiveTopicRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.rates import RANGES, Rate, history, keep, live_rate, read_metrics, sample_rates
 from addon.kafkacluster.topic_pages import list_topics
@@ -286,9 +287,7 @@ def test_the_quotas_page_tells_what_is_known_in_words(customer: New, client: Cli
 
 @pytest.mark.parametrize("plan", all_services()["kafkacluster"].plans, ids=lambda plan: plan.slug)
 def test_a_client_takes_the_settings_that_are_recommended_for_each_plan(plan: PlanSpec) -> None:
-    settings = dict(
-        recommended_settings(plan.limits["produce_bytes_per_second"], plan.limits["consume_bytes_per_second"])
-    )
+    settings = dict(recommended_settings(Limits.read(plan.limits)))
     numbers = {name: value.split(" ")[0] for name, value in settings.items()}
     producing = ("batch.size", "linger.ms", "delivery.timeout.ms")
     Producer({name: numbers[name] for name in producing})
