@@ -22,6 +22,7 @@ PAGES = (
     "/admin/provisioning/resource/",
     "/admin/kafkacluster/tenant/",
     "/admin/password_change/",
+    "/admin/app-submissions/",
 )
 
 

@@ -230,9 +230,10 @@ export function startAutosave() {
   });
   document.addEventListener("mobiloud-flush", (event) => event.detail.wait(flush()));
   if (pending.size) flush();
-  fetchSections();
+  document.addEventListener("parts-refreshed", countSections);
+  countSections();
 
-  function fetchSections() {
+  function countSections() {
     const states = [...document.querySelectorAll("[data-section-state]")];
     const done = states.filter((state) => state.classList.contains("tone-good")).length;
     document.querySelector("[data-sections-done]").textContent = `${done} of ${states.length}`;

@@ -77,7 +77,9 @@ export function startEditor() {
   function placed(view, problems) {
     return problems.map(({ path, message, line }) => {
       const at = line ? view.state.doc.line(Math.min(line, view.state.doc.lines)) : find(view.state, path);
-      return { from: at.from, to: Math.max(at.to, at.from), severity: "error", message, path };
+      // What concerns a whole object is marked at its first line, not over all of it.
+      const to = Math.min(at.to, view.state.doc.lineAt(at.from).to);
+      return { from: at.from, to, severity: "error", message, path };
     });
   }
 
