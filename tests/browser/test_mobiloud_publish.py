@@ -20,6 +20,7 @@ from tests.support.website import Website, png
 Visit = Callable[..., Visitor]
 EDIT_SECONDS = float(os.environ.get("MOBILOUD_EDIT_SECONDS", "8"))
 """How long the two tabs are edited while servers die; half an hour for the long proof."""
+EDITS_LEAST = 10
 SECTIONS = ("contact", "website", "access", "stores", "analytics", "graphics", "push", "listing", "legal")
 
 
@@ -57,7 +58,7 @@ def sign_in_as_operator(stack: Stack, visitor: Visitor) -> None:
     lines += "from django.conf import settings\nfrom django.test.utils import setup_test_environment\n"
     lines += "from operators.roles import Role\nfrom tests.support.operators import operator_client\n"
     lines += "setup_test_environment()\n"
-    lines += "client = operator_client(Role.OPERATOR, username='opal')\n"
+    lines += f"client = operator_client(Role.OPERATOR, username='opal-{os.urandom(4).hex()}')\n"
     lines += "print(settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)\n"
     done = subprocess.run(
         [sys.executable, "-c", lines],
@@ -323,29 +324,29 @@ def test_what_is_typed_is_saved_offline_reloaded_and_beside_another_window(
     page.goto(dashboard(door, addon, "publish/"))
     page.get_by_role("button", name="Start App Submission").click()
     page.wait_for_url("**/publish/form/contact/")
-    page.get_by_label("Company").fill("Fine Teas Ltd")
+    page.locator('[name="company"]').fill("Fine Teas Ltd")
     expect(page.locator("[data-autosave-text]")).to_have_text("Unsaved changes")
     all_saved(page)
     assert answers_of(door, addon)["company"] == "Fine Teas Ltd"
 
     # Left at once, long before the five seconds are over.
-    page.get_by_label("Country").fill("Ireland")
+    page.locator('[name="country"]').fill("Ireland")
     page.reload()
-    expect(page.get_by_label("Country")).to_have_value("Ireland")
+    expect(page.locator('[name="country"]')).to_have_value("Ireland")
     until(lambda: answers_of(door, addon).get("country") == "Ireland")
 
     other = page.context.new_page()
     other.goto(dashboard(door, addon, "publish/form/contact/"))
-    other.get_by_label("Company").fill("Theirs Ltd")
+    other.locator('[name="company"]').fill("Theirs Ltd")
     all_saved(other)
-    page.get_by_label("Company").fill("Mine Ltd")
+    page.locator('[name="company"]').fill("Mine Ltd")
     dialog = page.get_by_role("dialog", name="Changed in the meantime")
     expect(dialog.locator("[data-theirs]")).to_have_text("Theirs Ltd")
     dialog.get_by_role("button", name="Keep mine").click()
     until(lambda: answers_of(door, addon)["company"] == "Mine Ltd")
 
     door.stack.kill_part("web")
-    page.get_by_label("Full name").fill("Ada Lovelace")
+    page.locator('[name="contact_name"]').fill("Ada Lovelace")
     expect(page.locator("[data-autosave-text]")).to_have_text("Offline: kept here, trying again")
     door.stack.start_part("web")
     all_saved(page)
@@ -379,7 +380,7 @@ def test_random_edits_in_two_tabs_while_servers_die_lose_nothing(
     for page in settings:
         page.goto(dashboard(door, addon, "configure/settings/"))
     end, kill_at, count = time.monotonic() + EDIT_SECONDS, time.monotonic() + 2.0, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or count < EDITS_LEAST:
         count += 1
         if chance.random() < 0.6:
             slug = chance.choice(list(forms))
@@ -407,7 +408,6 @@ def test_random_edits_in_two_tabs_while_servers_die_lose_nothing(
         number for number, label in acknowledged.items() if f'"{label}"' not in rows[number - 1]["content"]
     }
     assert lost == set(), f"seed {seed}"
-    assert count > 3
     message = f"{count} edits, {len(acknowledged)} saves acknowledged, {len(rows)} revisions, seed {seed}"
     logging.getLogger(__name__).info(message)
     visitor.forgive("Failed to load resource: net::ERR_")
