@@ -122,16 +122,17 @@ def run(stack: Stack, provider: Provider, *, recipients: int, kill_every: float)
 
 def _kill(stack: Stack, chance: random.Random) -> str:
     """End one process of the worker as `kill -9` does, or the whole worker, which is started again."""
-    if chance.random() < 0.25:
-        stack.kill_part("worker")
-        stack.start_part("worker")
-        return "whole workers"
     try:
         children = stack.processes_below("worker")
-        if children:
-            os.kill(chance.choice(children).pid, signal.SIGKILL)
+        if not children:
+            return "still starting"
+        if chance.random() < 0.25:
+            stack.kill_part("worker")
+            stack.start_part("worker")
+            return "whole workers"
+        os.kill(chance.choice(children).pid, signal.SIGKILL)
     except (psutil.NoSuchProcess, ProcessLookupError, KeyError):
-        pass
+        return "gone before"
     return "processes"
 
 
