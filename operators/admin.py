@@ -132,7 +132,6 @@ class EventAdmin(ReadOnlyAdmin):
     """Every operator's action. Append-only."""
 
     list_display = ("at", "name", "action", "object_type", "object_id", "resource", "reason")
-    list_filter = ("action", "object_type")
     search_fields = ("name", "=object_id", "=correlation_id")
     list_select_related = ("resource",)
     date_hierarchy = None

@@ -128,10 +128,11 @@ def sealed_columns() -> Mapping[type[SealingModel], list[str]]:
     return found
 
 
-def reseal_all(*, batch: int = 500) -> int:
+def reseal_all(*, batch: int = 500, dry_run: bool = False) -> int:
     """Seal every value that stands under a former key anew under the current one; returns how many were moved.
 
-    May run while the service does, and again after a crash: each row is locked for its own move only.
+    With `dry_run` nothing is moved, and the number is how many would be. May run while the service does, and again
+    after a crash: each row is locked for its own move only.
     """
     from django.db import transaction
 
@@ -149,8 +150,8 @@ def reseal_all(*, batch: int = 500) -> int:
                 with transaction.atomic():
                     row = manager.select_for_update().get(pk=key)
                     stale = [c for c in columns if (value := getattr(row, c)) and bytes(value)[0] != current]
-                    if stale:
+                    if stale and not dry_run:
                         row.set_sealed(**{column: row.get_sealed(column) for column in stale})
                         row.save(update_fields=stale)
-                        moved += len(stale)
+                    moved += len(stale)
     return moved

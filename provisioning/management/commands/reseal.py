@@ -1,5 +1,7 @@
 """`manage.py reseal`."""
 
+from argparse import ArgumentParser
+from json import dumps
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -15,6 +17,15 @@ class Command(BaseCommand):
         "Safe to repeat, and to run while the service does."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options."""
+        parser.add_argument("--dry-run", action="store_true", help="Only say how many values would move.")
+        parser.add_argument("--json", action="store_true", help="Print the number as JSON.")
+
+    def handle(self, *args: Any, dry_run: bool, json: bool, **options: Any) -> None:
         """Reseal and say how many values moved."""
-        self.stdout.write(f"{reseal_all()} values moved to the current key")
+        moved = reseal_all(dry_run=dry_run)
+        if json:
+            self.stdout.write(dumps({"moved": moved, "dry_run": dry_run}))
+        else:
+            self.stdout.write(f"{moved} values {'would move' if dry_run else 'moved'} to the current key")

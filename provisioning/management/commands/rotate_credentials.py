@@ -2,9 +2,11 @@
 
 import uuid
 from argparse import ArgumentParser
+from json import dumps
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from provisioning import wakeups
 from provisioning.models import Resource
@@ -23,17 +25,29 @@ class Command(BaseCommand):
         parser.add_argument(
             "--revoke-now", action="store_true", help="End the former credentials at once (a leak)."
         )
+        parser.add_argument("--dry-run", action="store_true", help="Only say whether it could be started.")
+        parser.add_argument("--json", action="store_true", help="Print the operation as JSON.")
 
-    def handle(self, *args: Any, uuid: uuid.UUID, revoke_now: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, uuid: uuid.UUID, revoke_now: bool, dry_run: bool, json: bool, **options: Any
+    ) -> None:
         """Start it and name the operation."""
         resource = Resource.objects.filter(uuid=uuid).first()
         if resource is None:
             raise CommandError(f"there is no resource {uuid}")
         try:
-            operation = rotate_credentials(
-                resource.pk, requested_by="operator (command)", revoke_now=revoke_now
-            )
+            with transaction.atomic():
+                operation = rotate_credentials(
+                    resource.pk, requested_by="operator (command)", revoke_now=revoke_now
+                )
+                if dry_run:
+                    transaction.set_rollback(True)
         except Refusal as refusal:
             raise CommandError(refusal.message) from None
-        self.stdout.write(f"operation {operation.pk} started")
+        if json:
+            self.stdout.write(dumps({"operation": None if dry_run else operation.pk, "dry_run": dry_run}))
+        else:
+            self.stdout.write(
+                "a rotation could be started" if dry_run else f"operation {operation.pk} started"
+            )
         wakeups.flush()

@@ -1,6 +1,7 @@
 """`manage.py sync_plans`."""
 
 from argparse import ArgumentParser
+from json import dumps
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -17,10 +18,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
         parser.add_argument("--dry-run", action="store_true", help="Only say what would change.")
+        parser.add_argument("--json", action="store_true", help="Print what changed as JSON.")
 
-    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+    def handle(self, *args: Any, dry_run: bool, json: bool, **options: Any) -> None:
         """Synchronise and say what changed."""
         result = sync_plans(all_services().values(), dry_run=dry_run)
+        if json:
+            changes = {
+                "created": [*result.created],
+                "changed": [*result.changed],
+                "withdrawn": [*result.withdrawn],
+            }
+            self.stdout.write(dumps({**changes, "dry_run": dry_run}))
+            return
         for verb, names in (
             ("created", result.created),
             ("changed", result.changed),
