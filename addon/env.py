@@ -55,6 +55,10 @@ class Environment(BaseSettings):
         description="Threads of a web process that run views, each with a database connection. More only contend.",
     )
     redis_url: SecretStr = Field(description="Redis: Celery's broker, wake-ups and limits.")
+    more_services: str = Field(
+        default="",
+        description="Classes of services beside the three, separated by spaces: for one that is being built.",
+    )
     base_url: str = Field(description="Public origin of this provider, without a trailing slash.")
     allowed_hosts: str = Field(
         default="", description="Host names beside BASE_URL's that the web answers to, comma separated."

@@ -30,6 +30,7 @@ ADDON_SERVICES = [
     "addon.inference.service.Inference",
     "addon.kafkacluster.service.KafkaCluster",
     "addon.mobiloud.service.MobiLoud",
+    *ENV.more_services.split(),
 ]
 PARTNER_SECRETS = {path.split(".")[-3]: PartnerSecrets.read(path.split(".")[-3]) for path in ADDON_SERVICES}
 

@@ -1,5 +1,6 @@
 """Every address of the web process, except the inference API's, which `addon.asgi` takes first."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -17,9 +18,7 @@ urlpatterns = [
     path("", include("mail.urls")),
     path("", include("billing.urls")),
     path("", include("advisories.urls")),
-    path("", include("addon.inference.urls")),
-    path("", include("addon.kafkacluster.urls")),
-    path("", include("addon.mobiloud.urls")),
+    *(path("", include(f"{service.rsplit('.', 2)[0]}.urls")) for service in settings.ADDON_SERVICES),
     path("admin/money/", include("billing.operator_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SERVICES = ("INFERENCE", "KAFKACLUSTER", "MOBILOUD")
+SERVICE_SECRETS = ("PASSWORDS", "SSO_SALTS", "OAUTH_CLIENT_SECRETS")
 
 
 def new_secrets() -> dict[str, str]:
@@ -24,7 +25,7 @@ def new_secrets() -> dict[str, str]:
         "MAIL_WEBHOOK_KEYS": secrets.token_urlsafe(32),
     }
     for service in SERVICES:
-        for kind in ("PASSWORDS", "SSO_SALTS", "OAUTH_CLIENT_SECRETS"):
+        for kind in SERVICE_SECRETS:
             generated[f"{service}_{kind}"] = secrets.token_urlsafe(32)
     return generated
 

@@ -71,6 +71,9 @@ def _like_production(*, database_url: str) -> dict[str, str]:
     """Return an environment as production has it, with secrets of the moment."""
     return {
         **environment.new_secrets(),
+        # The example of the guide is checked like the services that are sold.
+        "MORE_SERVICES": "examples.keyvalue.service.KeyValue",
+        **{f"KEYVALUE_{kind}": "secret-of-the-example" for kind in environment.SERVICE_SECRETS},
         "ADDONWORKS_ENV": "production",
         "ADDONWORKS_ENV_FILE": "",
         "DJANGO_SETTINGS_MODULE": "addon.settings",

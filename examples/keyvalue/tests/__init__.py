@@ -1,0 +1,1 @@
+"""What the tests of every service cannot know of this one."""
