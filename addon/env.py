@@ -75,10 +75,6 @@ class Environment(BaseSettings):
     metrics_token: SecretStr | None = Field(
         default=None, description="Bearer token that may read /metrics; without it only this machine may."
     )
-    security_contact: str = Field(
-        default="",
-        description="Where people tell of a vulnerability, for security.txt: an e-mail or https address.",
-    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines are written.")
     log_level: str = Field(default="INFO", description="Least severe level that is logged.")
     operation_lease_seconds: int = Field(

@@ -190,7 +190,6 @@ FETCH_ALSO_ALLOWED = frozenset(
 )
 SEALING_KEYS = secret_list(ENV.sealing_keys)
 PEPPERS = secret_list(ENV.peppers)
-SECURITY_CONTACT = ENV.security_contact
 METRICS_TOKEN = ENV.metrics_token.get_secret_value() if ENV.metrics_token else None
 
 # --- the customer's door --------------------------------------------------------------------------------------

@@ -5,13 +5,11 @@ from django.contrib import admin
 from django.urls import include, path
 
 from addon import health
-from addon.security_txt import security_txt
 
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
-    path(".well-known/security.txt", security_txt),
     path("", include("provisioning.urls")),
     path("", include("sso.urls")),
     path("", include("operators.urls")),

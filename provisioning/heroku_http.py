@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -14,6 +15,8 @@ session.mount("http://", HTTPAdapter(pool_connections=4, pool_maxsize=16))
 session.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=16))
 session.trust_env = False  # a proxy variable or .netrc of the machine must not see customers' tokens
 
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,59}")
+
 
 def retry_after(response: requests.Response) -> float | None:
     """Seconds of a Retry-After header in its number form, at most an hour; None without one."""
@@ -24,7 +27,8 @@ def retry_after(response: requests.Response) -> float | None:
 
 
 def error_id(response: requests.Response) -> str:
-    """The `id` of one of Heroku's error bodies: a word such as `not_found`, never the text."""
+    """The `id` of one of Heroku's error bodies: a word such as `not_found`, never the text, and nothing else."""
     with contextlib.suppress(ValueError, AttributeError):
-        return str(response.json().get("id", ""))[:60]
+        found = str(response.json().get("id", ""))
+        return found if _WORD.fullmatch(found) else ""
     return ""

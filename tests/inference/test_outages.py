@@ -56,7 +56,7 @@ def test_answers_wait_for_postgres_and_are_metered_once_it_is_back(gateway: Gate
 
     with ThreadPoolExecutor(2) as pool:
         whole, stream = pool.submit(ask, "whole"), pool.submit(ask, "stream", stream=True)
-        until(lambda: len(gateway.rows("SELECT 1 FROM inference_openstream")) == 1, seconds=5)
+        until(lambda: len(gateway.rows("SELECT 1 FROM inference_openstream")) == 1, seconds=30)
         with postgres_away(gateway):
             time.sleep(2.5)
             assert not ended

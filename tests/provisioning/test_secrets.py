@@ -127,7 +127,7 @@ def test_no_secret_reaches_a_log_line_an_audit_event_an_error_or_an_admin_page(
             "operation": live.operations.all(),
             "auditevent": live.audit_events.all(),
         }.get(model, []):
-            page = admin_client.get(f"/admin/provisioning/{model}/{row.pk}/change/")
+            page = admin_client.get(f"/admin/provisioning/{model}/{row.pk}/change/", follow=True)
             assert page.status_code == 200
             texts[f"admin {model} {row.pk}"] = page.content.decode()
     assert "operation.succeeded" in texts["log"]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.stack import Stack, until
 
-RESOURCES = 62
+RESOURCES = 96
 """More than the points of any operation; the test says when an operation has outgrown it."""
 
 
@@ -68,8 +68,8 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(
         row["id"] for row in stack.rows("SELECT id FROM provisioning_operation WHERE finished_at IS NOT NULL")
     }
     # Each of some 60 deaths costs the start of a worker.
-    until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=400, every=1)
-    stack.wait_for_operations()
+    until(lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=600, every=1)
+    stack.wait_for_operations(seconds=600)
     for addon in addons:
         assert stack.addon(addon)["actions"] == {
             "provision": 1,
@@ -80,7 +80,7 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(
     assert_one_credential_each(stack, addons)
 
     stack.rotate(addons)
-    stack.wait_for_operations()
+    stack.wait_for_operations(seconds=600)
     wait_for_revocations(stack)
     assert_one_credential_each(stack, addons)
     mechanisms = stack.rows(
@@ -103,13 +103,13 @@ def test_an_operation_killed_at_any_point_is_finished_once_and_only_once(
             "PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "kafkacluster:starter"}}
         )
         assert answer.status_code == 200, answer.text
-    stack.wait_for_operations()
+    stack.wait_for_operations(seconds=600)
 
     assert "0 differences" in stack.manage("reconcile", "--service", "kafkacluster")
 
     for addon in addons:
         assert stack.customer("DELETE", f"/apps/{app}/addons/{addon}").status_code == 200
-    stack.wait_for_operations()
+    stack.wait_for_operations(seconds=600)
     states = stack.rows(
         "SELECT DISTINCT state FROM provisioning_resource WHERE uuid = ANY(%s::uuid[])", addons
     )
@@ -132,7 +132,7 @@ def wait_for_revocations(stack: Stack) -> None:
             not stack.rows("SELECT id FROM provisioning_credential WHERE state = 'retiring'")
             and not stack.active_operations()
         ),
-        seconds=400,
+        seconds=600,
         every=1,
     )
 
