@@ -111,7 +111,8 @@ class Minute:
 
     def _read(self) -> None:
         assert self._process.stdout
-        self._output.append(self._process.stdout.read())
+        with self._process.stdout as output:
+            self._output.append(output.read())
 
     def paces(self) -> list[Pace]:
         """Wait until the minute is over; what each client got through. AssertionError when one met an error."""
@@ -126,6 +127,7 @@ class Minute:
         """End the clients, wherever they are."""
         self._process.kill()
         self._process.wait()
+        self._reader.join(10)
 
 
 def produce(runner: Runner, pace: Pace, began: float) -> None:
