@@ -6,6 +6,7 @@ Sources: Mailgun's user manual, "Events" (event types and fields) and "Securing 
 import contextlib
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ def events_of(message_id: str) -> list[FeedEvent]:
 
 def events_since(begin: datetime) -> Iterator[list[FeedEvent]]:
     """Pages of all events from `begin` on, oldest first. FeedDown when it cannot be asked (any more)."""
-    return _pages({"begin": f"{begin.timestamp():.3f}", "ascending": "yes", "limit": str(PAGE)})
+    # Cut off, not rounded: rounding up would leave out what happened within that millisecond.
+    milliseconds = math.floor(begin.timestamp() * 1000)
+    return _pages({"begin": f"{milliseconds / 1000:.3f}", "ascending": "yes", "limit": str(PAGE)})
 
 
 def _pages(query: Mapping[str, str]) -> Iterator[list[FeedEvent]]:

@@ -30,14 +30,13 @@ def apply_events(events: Iterable[FeedEvent]) -> int:
 
     Delivered outdoes sent, bounced outdoes both: an address may be taken first and refused later.
     """
-    by_message = {event.message_id: event for event in events}
-    listed = list(events) if not isinstance(events, list) else events
+    listed = list(events)
     with transaction.atomic():
         # In one order, so that two feeds that tell the same never wait for each other.
         mails = {
             mail.message_id: mail
             for mail in Mail.objects.select_for_update()
-            .filter(message_id__in=by_message)
+            .filter(message_id__in={event.message_id for event in listed})
             .order_by("pk")
             .only("pk", "message_id", "state")
         }

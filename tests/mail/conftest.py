@@ -36,7 +36,7 @@ def provider(running: Provider, settings: Settings, woken: Any) -> Provider:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", running.smtp_port
     settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
     settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-    settings.EMAIL_TIMEOUT = 5
+    settings.EMAIL_TIMEOUT = 30
     settings.MAIL_PER_SECOND = 1000.0
     settings.MAIL_EVENTS_URL, settings.MAIL_EVENTS_KEY = running.events_url, API_KEY
     settings.MAIL_EVENTS_LAG_SECONDS = 0

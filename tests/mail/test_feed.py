@@ -48,8 +48,8 @@ def test_delivered_and_bounced_mails_become_so_and_the_events_are_kept(
     provider.misbehave(bouncing_addresses=["bob@example.com"])
     mails = [write(), write("bob"), *(write(f"user{number}") for number in range(12))]
     sending.deliver()
-    until(lambda: len(provider.mailbox.events(limit=2000)) == 2 * len(mails), seconds=20)
-    began = datetime.fromtimestamp(provider.mailbox.events()[0]["timestamp"], UTC)
+    until(lambda: len(provider.mailbox.events(limit=2000)) == 2 * len(mails))
+    began = datetime.fromtimestamp(provider.mailbox.events()[0]["timestamp"], UTC) - timedelta(seconds=1)
     Pace.objects.update(feed_read_until=began)
     assert settling.read_feed() == 2 * len(mails)  # more than a page, and accepted before each
     assert [state(mail) for mail in mails[:2]] == [MailState.DELIVERED, MailState.BOUNCED]
@@ -58,6 +58,18 @@ def test_delivered_and_bounced_mails_become_so_and_the_events_are_kept(
     assert MailEvent.objects.filter(mail=mails[0]).count() == 2
     assert Pace.objects.get().feed_read_until > began
     assert settling.read_feed() == 0
+
+
+@pytest.mark.parametrize("fraction", [0.0004, 0.0006])
+def test_what_happened_within_the_millisecond_of_the_last_look_is_not_left_out(
+    provider: Provider, fraction: float
+) -> None:
+    mail, moment = write(), 4_000_000_000 + fraction  # after all that really happens
+    sending.deliver()
+    provider.mailbox.tell(provider.mails()[0], "delivered", timestamp=moment, id="late")
+    Pace.objects.update(feed_read_until=datetime.fromtimestamp(moment, UTC))
+    assert settling.read_feed() == 1
+    assert state(mail) == MailState.DELIVERED
 
 
 def test_events_in_any_order_and_told_again_come_to_the_same() -> None:

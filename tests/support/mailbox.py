@@ -92,7 +92,7 @@ def running_provider() -> Iterator[Provider]:
 
     thread = threading.Thread(target=run, name="mail-provider")
     thread.start()
-    started.wait(30)
+    assert started.wait(60)
     try:
         yield provider
     finally:
