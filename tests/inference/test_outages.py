@@ -49,16 +49,22 @@ def test_answers_wait_for_postgres_and_are_metered_once_it_is_back(gateway: Gate
 
     def ask(what: str, **fields: Any) -> bytes:
         # The stream begins before Postgres goes, and both end while it is away.
-        answer = addon.say({"say": "a b c", "delay": 0.4 if fields else 1.4}, **fields)
+        answer = addon.say({"say": "a b c", "hold": True}, **fields)
         ended[what] = time.monotonic()
         assert answer.status_code == 200, answer.text
         return answer.content
 
     with ThreadPoolExecutor(2) as pool:
         whole, stream = pool.submit(ask, "whole"), pool.submit(ask, "stream", stream=True)
-        until(lambda: len(gateway.rows("SELECT 1 FROM inference_openstream")) == 1, seconds=30)
+        until(
+            lambda: (
+                gateway.upstream.held == 2 and len(gateway.rows("SELECT 1 FROM inference_openstream")) == 1
+            )
+        )
         with postgres_away(gateway):
-            time.sleep(2.5)
+            gateway.upstream.release()
+            until(lambda: gateway.upstream.held == 0)
+            time.sleep(1.0)
             assert not ended
             back = time.monotonic()
         assert json.loads(whole.result())["usage"]["completion_tokens"] == 3

@@ -13,12 +13,28 @@ class ScriptedUpstream(ThreadedServer):
     """An OpenAI-compatible server in a thread.
 
     The script's fields: `say` (words), `prompt` and `completion` (token counts), `delay` (seconds before the answer, or
-    before each chunk of a stream), `status` (of an error), `break_after` (chunks, then the connection ends).
+    before each chunk of a stream), `hold` (nothing after a stream's first chunk until `release`), `status` (of an
+    error), `break_after` (chunks, then the connection ends).
     """
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
+        self.held = 0
+        self._releases = 0
         super().__init__()
+
+    def release(self) -> None:
+        """Let the answers go on that are held now."""
+        self._releases += 1
+
+    async def _hold(self) -> None:
+        self.held += 1
+        before = self._releases
+        try:
+            while self._releases == before:
+                await asyncio.sleep(0.01)
+        finally:
+            self.held -= 1
 
     def routes(self) -> list[web.RouteDef]:
         """Chat completions, and rerank by words in common."""
@@ -59,6 +75,8 @@ class ScriptedUpstream(ThreadedServer):
         delay = script.get("delay", 0)
         if not body.get("stream"):
             await asyncio.sleep(delay)
+            if script.get("hold"):
+                await self._hold()
             message = {"role": "assistant", "content": " ".join(words)}
             if "think" in script:
                 message["reasoning_content"] = script["think"]
@@ -73,6 +91,8 @@ class ScriptedUpstream(ThreadedServer):
                 return stream
             if delay:
                 await asyncio.sleep(delay)
+            if number == 1 and script.get("hold"):
+                await self._hold()
             text = word if number == 0 else f" {word}"
             delta = {"role": "assistant", "content": text} if number == 0 else {"content": text}
             await self._event(stream, {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})

@@ -44,6 +44,16 @@ class Runner:
     fetch: int = 0
     """A consumer fetches so many bytes at once."""
 
+    @property
+    def batch(self) -> int:
+        """A producer's batch of one partition in bytes: what is recommended for the quota."""
+        return min(64_000, self.quota // 2)
+
+    @property
+    def at_once(self) -> int:
+        """What one request for every partition carries: a broker lets a request in whole that begins within the quota."""
+        return self.partitions * (self.batch if self.kind == "produce" else self.fetch)
+
 
 @dataclass
 class Pace:
@@ -51,6 +61,7 @@ class Pace:
 
     name: str
     quota: int
+    at_once: int
     seen: list[tuple[float, int]] = field(default_factory=list)
     throttled: bool = False
     problems: list[str] = field(default_factory=list)
@@ -82,8 +93,11 @@ class Pace:
 
     @property
     def allowed(self) -> float:
-        """What the quota lets through in that time at most: its rate all the while, and one full window at once."""
-        return self.quota * (SETTLE_SECONDS + SECONDS + WINDOW_SECONDS)
+        """What the quota lets through in that time at most: its rate all the while, one full window, one request.
+
+        The window is the first burst; the request is the last one, whose bytes are waited for only after it.
+        """
+        return self.quota * (SETTLE_SECONDS + SECONDS + WINDOW_SECONDS) + self.at_once
 
     def __str__(self) -> str:
         return f"{self.name}: {self.sustained:,.0f} of {self.quota:,} bytes/s ({self.sustained / self.quota:.0%})"
@@ -132,8 +146,7 @@ class Minute:
 
 def produce(runner: Runner, pace: Pace, began: float) -> None:
     """Keep every partition of a topic busy, with the batches that are recommended for the quota."""
-    batch = min(64_000, runner.quota // 2)
-    value = b"x" * max(500, batch // 8)
+    value = b"x" * max(500, runner.batch // 8)
     waiting = dict.fromkeys(range(runner.partitions), 0)
 
     def slowed(event: Any) -> None:
@@ -142,7 +155,7 @@ def produce(runner: Runner, pace: Pace, began: float) -> None:
     sender = Producer(
         {
             **runner.login,
-            "batch.size": batch,
+            "batch.size": runner.batch,
             "linger.ms": 20,
             "compression.type": "none",
             "throttle_cb": slowed,
@@ -200,7 +213,7 @@ RUNS: dict[str, Callable[[Runner, Pace, float], None]] = {"produce": produce, "c
 def run_together(runners: list[Runner]) -> list[Pace]:
     """Let every client go at once for the whole time; their paces."""
     began = time.monotonic()
-    paces = [Pace(runner.name, runner.quota) for runner in runners]
+    paces = [Pace(runner.name, runner.quota, runner.at_once) for runner in runners]
 
     def guarded(runner: Runner, pace: Pace) -> None:
         try:

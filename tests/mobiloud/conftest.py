@@ -1,6 +1,5 @@
 """A customer of MobiLoud with a website of their own."""
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +29,8 @@ from tests.support.website import Website, website
 __all__ = ["clock", "django_db_setup", "heroku", "heroku_server", "plans", "ready", "woken"]
 
 
-_MOMENTS = itertools.count()
-"""Seconds before now, no two the same within the window: two logins of one second have the same tokens."""
+_LOGINS = [0]
+"""The second of the latest login, none twice: two logins of one second have the same tokens."""
 
 
 class Customer:
@@ -40,8 +39,8 @@ class Customer:
     def __init__(self, resource: Resource, **login: Any) -> None:
         self.resource = resource
         self.browser = Client(raise_request_exception=False)
-        at = time.time() - next(_MOMENTS) % 200
-        assert log_in(self.browser, resource, at=at, **login).status_code == 302
+        _LOGINS[0] = max(_LOGINS[0] + 1, int(time.time()))
+        assert log_in(self.browser, resource, at=_LOGINS[0], **login).status_code == 302
 
     @property
     def site(self) -> Site:
