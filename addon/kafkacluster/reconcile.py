@@ -9,6 +9,7 @@ reported: deleting data on the word of a missing row is not safe.
 
 import json
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
@@ -24,6 +25,8 @@ from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
 
 log = structlog.get_logger(__name__)
 
+_GONE_SECONDS = 10.0
+_GONE_PAUSE_SECONDS = 0.2
 _OUR_FORM = re.compile(r"t[0-9a-f]{12}")
 
 
@@ -181,8 +184,18 @@ def _remainder(cluster: Cluster, tenant: Tenant, *, fix: bool) -> Difference:
         if topics := cluster.topics(tenant.prefix):
             cluster.delete_topics(topics)
         cluster.set_quotas(user, {PRODUCE_QUOTA: None, CONSUME_QUOTA: None})
-        difference.fixed = not left_of(cluster, tenant)
+        difference.fixed = _is_gone(cluster, tenant)
     return difference
+
+
+def _is_gone(cluster: Cluster, tenant: Tenant) -> bool:
+    """Whether nothing of the tenant is left; a broker hears of the controller's changes a moment later."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while left_of(cluster, tenant):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_GONE_PAUSE_SECONDS)
+    return True
 
 
 def _is_settled(resource: Resource) -> bool:

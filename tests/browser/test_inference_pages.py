@@ -28,7 +28,7 @@ def ask(door: Door, addon: Addon, script: dict[str, object] | None = None, **fie
         f"{config['INFERENCE_URL']}/v1/chat/completions",
         json=body,
         headers={"Authorization": f"Bearer {config['INFERENCE_KEY']}"},
-        timeout=30,
+        timeout=300,
     )
     return answer.status_code
 
@@ -156,7 +156,7 @@ def test_the_printed_quick_start_works_as_it_stands_on_the_page(
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Hello there, friend" in done.stdout, done.stderr

@@ -143,7 +143,7 @@ def test_a_newcomer_pastes_the_printed_python_and_sees_the_messages(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @cache
 def open_client(url: str, key: str) -> OpenAI:
     """One client for each key; the session's end closes them all."""
-    client = OpenAI(api_key=key, base_url=url + "/v1/", max_retries=0, timeout=60)
+    client = OpenAI(api_key=key, base_url=url + "/v1/", max_retries=0, timeout=300)
     _clients.append(client)
     return client
 
@@ -63,7 +63,7 @@ class Addon:
     def post(self, path: str, body: Any, **changes: Any) -> requests.Response:
         """One bare request, on a connection of its own."""
         headers = {"Authorization": f"Bearer {self.key}", **changes.pop("headers", {})}
-        return requests.post(self.url + path, json=body, headers=headers, timeout=60, **changes)
+        return requests.post(self.url + path, json=body, headers=headers, timeout=300, **changes)
 
     def say(self, script: Any = "hi", **fields: Any) -> requests.Response:
         """One completion with a script for the upstream."""

@@ -17,7 +17,7 @@ def run(argv: list[str], addon: Addon, *, prefix: str = "INFERENCE") -> subproce
     """Run a program where the add-on's config vars are exported."""
     variables = {f"{prefix}_URL": addon.url, f"{prefix}_KEY": addon.key, f"{prefix}_MODEL_ID": addon.model}
     environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def pasted(example: str, addon: Addon, *, prefix: str = "INFERENCE") -> Any:

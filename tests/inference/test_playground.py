@@ -21,7 +21,7 @@ def opened(gateway: Gateway, addon: Addon, **changes: Any) -> requests.Session:
         **changes,
     )
     browser = requests.Session()
-    answer = browser.post(f"{gateway.web_url}/sso/login", form, timeout=30, allow_redirects=False)
+    answer = browser.post(f"{gateway.web_url}/sso/login", form, timeout=300, allow_redirects=False)
     assert answer.status_code == 302, answer.text
     browser.headers["Origin"] = gateway.web_url
     return browser
@@ -36,7 +36,7 @@ def play(
     return browser.post(
         f"{gateway.web_url}/dashboard/{addon.uuid}/playground/{what}",
         json={"model": addon.model, **fields},
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -107,7 +107,7 @@ def test_a_request_that_another_site_could_make_is_refused(gateway: Gateway, hea
             f"{gateway.web_url}/dashboard/{addon.uuid}/playground/chat",
             data=json.dumps({"model": addon.model, "messages": [{"role": "user", "content": "hi"}]}),
             headers={"Content-Type": "application/json", **headers},
-            timeout=30,
+            timeout=300,
         )
     assert (answer.status_code, answer.json()["id"]) == (403, "not_from_the_dashboard")
 
@@ -132,7 +132,7 @@ def test_a_stopped_answer_is_metered_for_what_was_produced(gateway: Gateway) -> 
                 "messages": [{"role": "user", "content": script}],
             },
             stream=True,
-            timeout=30,
+            timeout=300,
         )
         next(answer.iter_lines())
         answer.close()
@@ -144,6 +144,6 @@ def test_other_addresses_of_the_dashboard_are_django_s_and_get_is_refused(gatewa
     addon = gateway.provision("nova-lite")
     with opened(gateway, addon) as browser:
         address = f"{gateway.web_url}/dashboard/{addon.uuid}/playground"
-        assert browser.get(f"{address}/chat", timeout=30).status_code == 405
-        assert browser.post(f"{address}/other", json={}, timeout=30).status_code == 404
-        assert browser.post(f"{gateway.web_url}/dashboard/x/playground/chat", timeout=30).status_code == 404
+        assert browser.get(f"{address}/chat", timeout=300).status_code == 405
+        assert browser.post(f"{address}/other", json={}, timeout=300).status_code == 404
+        assert browser.post(f"{gateway.web_url}/dashboard/x/playground/chat", timeout=300).status_code == 404

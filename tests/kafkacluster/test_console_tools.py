@@ -35,7 +35,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         argv = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", Jars(JARS).class_path, main]
         argv += ["--bootstrap-server", shop.config["KAFKACLUSTER_BROKERS"], option, str(properties)]
         return subprocess.run(
-            [*argv, *arguments], input=text, capture_output=True, text=True, timeout=60, check=False
+            [*argv, *arguments], input=text, capture_output=True, text=True, timeout=300, check=False
         )
 
     return run

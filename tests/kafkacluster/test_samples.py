@@ -83,7 +83,7 @@ def test_what_is_printed_produces_and_consumes(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

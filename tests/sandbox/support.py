@@ -92,7 +92,7 @@ class Client:
         """One call with Heroku's headers; further ones by keyword, underscores for dashes."""
         sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self.key}"}
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
-        return requests.request(method, self.url + path, json=body, headers=sent, timeout=60)
+        return requests.request(method, self.url + path, json=body, headers=sent, timeout=300)
 
     def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """The body of an answer that has to be a success."""
@@ -194,7 +194,7 @@ class Service:
     def token(self, **form: str) -> requests.Response:
         """A call of ``/oauth/token`` with this service's client secret."""
         fields = {"client_secret": f"{self.slug}-secret", **form}
-        return requests.post(self.url + "/oauth/token", data=fields, timeout=60)
+        return requests.post(self.url + "/oauth/token", data=fields, timeout=300)
 
     def exchange(self, code: str | None = None) -> requests.Response:
         """The grant exchange."""

@@ -41,7 +41,7 @@ def register(service: Service, path: Path, document: Any, *options: str) -> subp
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
 

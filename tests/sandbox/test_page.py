@@ -36,7 +36,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def post(at: Service, path: str, /, **form: str) -> str:
     """Send one of the page's forms and return the page that follows."""
-    answer = requests.post(at.url + path, data=form, timeout=30)
+    answer = requests.post(at.url + path, data=form, timeout=300)
     assert answer.status_code == 200, answer.text
     return answer.text
 

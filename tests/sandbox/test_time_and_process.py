@@ -196,7 +196,7 @@ def test_two_processes_cannot_share_a_data_folder(own_sandbox: SandboxProcess) -
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line."""
     command = [sys.executable, "-m", "sandbox", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_taken_port_is_named(own_sandbox: SandboxProcess, tmp_path: Path) -> None:
@@ -260,6 +260,6 @@ def test_the_sandbox_imports_nothing_of_the_rest_of_the_project() -> None:
         "print(sorted(names & {'django', 'addon', 'provisioning', 'sso', 'billing', 'local', 'advisories'}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.strip() == "[]"

@@ -77,7 +77,7 @@ class HerokuCli:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr

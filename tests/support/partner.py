@@ -121,7 +121,7 @@ def at_once(calls: list[Callable[[], T]]) -> list[T]:
             connections.close_all()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(timeout=60) for future in [pool.submit(run, call) for call in calls]]
+        return [future.result(timeout=300) for future in [pool.submit(run, call) for call in calls]]
 
 
 def row_counts() -> dict[str, int]:

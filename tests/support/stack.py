@@ -272,7 +272,7 @@ class Stack:
                 "Accept": "application/vnd.heroku+json; version=3",
                 "Authorization": "Bearer customer-key",
             },
-            timeout=60,
+            timeout=300,
         )
 
     def partner(self, service: str, method: str, path: str = "", body: Any = None) -> requests.Response:
@@ -296,12 +296,12 @@ class Stack:
                 "Content-Type": "application/json",
             },
             auth=(service, self.secrets[f"{service.upper()}_PASSWORDS"]),
-            timeout=60,
+            timeout=300,
         )
 
     def addons(self) -> list[dict[str, Any]]:
         """Every add-on the sandbox ever had, with its counts of actions."""
-        found: list[dict[str, Any]] = requests.get(f"{self.sandbox_url}/sandbox/addons", timeout=30).json()[
+        found: list[dict[str, Any]] = requests.get(f"{self.sandbox_url}/sandbox/addons", timeout=300).json()[
             "addons"
         ]
         return found
@@ -322,12 +322,12 @@ class Stack:
 
     def fault(self, **rule: Any) -> None:
         """Arm a fault."""
-        answer = requests.post(f"{self.sandbox_url}/sandbox/faults", json=rule, timeout=30)
+        answer = requests.post(f"{self.sandbox_url}/sandbox/faults", json=rule, timeout=300)
         assert answer.status_code == 201, answer.text
 
     def clear_faults(self) -> None:
         """Remove every fault."""
-        requests.delete(f"{self.sandbox_url}/sandbox/faults", timeout=30)
+        requests.delete(f"{self.sandbox_url}/sandbox/faults", timeout=300)
 
     def new_app(self) -> str:
         """A fresh app's name."""
