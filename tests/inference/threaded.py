@@ -20,7 +20,7 @@ class ThreadedServer(ABC):
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=type(self).__name__)
         self._thread.start()
-        self._ready.wait(timeout=10)
+        self._ready.wait(timeout=60)
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
@@ -29,7 +29,7 @@ class ThreadedServer(ABC):
     def close(self) -> None:
         """Stop the server."""
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -19,22 +19,24 @@ class ScriptedUpstream(ThreadedServer):
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
-        self.held = 0
-        self._releases = 0
+        self._holding: set[asyncio.Event] = set()
         super().__init__()
 
     def release(self) -> None:
         """Let the answers go on that are held now."""
-        self._releases += 1
+        for held in tuple(self._holding):
+            self._loop.call_soon_threadsafe(held.set)
+
+    @property
+    def held(self) -> int:
+        """How many answers are held."""
+        return len(self._holding)
 
     async def _hold(self) -> None:
-        self.held += 1
-        before = self._releases
-        try:
-            while self._releases == before:
-                await asyncio.sleep(0.01)
-        finally:
-            self.held -= 1
+        held = asyncio.Event()
+        self._holding.add(held)
+        await held.wait()
+        self._holding.discard(held)
 
     def routes(self) -> list[web.RouteDef]:
         """Chat completions, and rerank by words in common."""

@@ -51,7 +51,7 @@ class Runner:
 
     @property
     def at_once(self) -> int:
-        """What one request for every partition carries: a broker lets a request in whole that begins within the quota."""
+        """What one request for all partitions carries: one that begins within the quota is let in whole."""
         return self.partitions * (self.batch if self.kind == "produce" else self.fetch)
 
 
