@@ -4,10 +4,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.db import connection
+from django.db.models.signals import post_migrate
 from django.test import Client
 from playwright.sync_api import Browser, expect, sync_playwright
 from pytest_django import DjangoDbBlocker
@@ -30,6 +33,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         )
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
+    # Emptying every table takes the migrations' own rows too, and tells so by the signal that follows a migration.
+    post_migrate.connect(_make_role_groups, sender=apps.get_app_config("operators"))
+
+
+def _make_role_groups(**_: object) -> None:
+    import_module("operators.migrations.0002_roles_and_guards").make_roles(apps, None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,8 @@
 """What the tests of the operator's door share."""
 
 from collections.abc import Callable
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.test import Client
 from pytest_django import Settings
 
@@ -19,12 +17,6 @@ __all__ = ["django_db_setup", "heroku", "heroku_server", "plans", "ready", "woke
 def quick_digests(settings: Settings) -> None:
     """Passwords are digested quickly here, as in production slowly."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-def role_groups(db: None) -> None:
-    """The migration's groups, also after a test that emptied every table."""
-    import_module("operators.migrations.0002_roles_and_guards").make_roles(apps, None)
 
 
 @pytest.fixture

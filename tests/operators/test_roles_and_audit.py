@@ -29,7 +29,7 @@ def test_every_admin_class_tells_what_it_changes() -> None:
     assert untold == []
 
 
-def test_the_roles_are_groups(role_groups: None) -> None:
+def test_the_roles_are_groups(db: None) -> None:
     assert set(Group.objects.values_list("name", flat=True)) >= set(Role.values)
 
 
@@ -127,7 +127,7 @@ def test_the_audit_keeps_no_secret(db: None) -> None:
     assert "p4ssw0rd" not in text
 
 
-def test_security_makes_an_account_with_a_role(signed_in: SignedIn, role_groups: None) -> None:
+def test_security_makes_an_account_with_a_role(signed_in: SignedIn) -> None:
     client = signed_in(Role.SECURITY, username="sam")
     group = Group.objects.get(name="finance")
     answer = client.post(
