@@ -134,7 +134,7 @@ def describe(scope: Mapping[str, Any]) -> list[tuple[str, str]]:
         if (value := scope.get(name))
     ]
     if listed := scope.get("uuids"):
-        told.append(("Uploaded list", f"{len(listed)} resources"))
+        told.append(("Uploaded list", f"{len(listed)} {'resource' if len(listed) == 1 else 'resources'}"))
     if scope.get("include_removed"):
         told.append(("Removed resources", "included"))
     return told

@@ -8,6 +8,7 @@ import { startNavigation } from "./scripts/navigation.js";
 import { startRotation } from "./scripts/rotation.js";
 import { startSecrets } from "./scripts/secrets.js";
 import { startTheme } from "./scripts/theme.js";
+import { startWatching } from "./scripts/watching.js";
 
 startTheme();
 startMenus();
@@ -18,6 +19,7 @@ startEvents();
 startForms();
 startExports();
 startNavigation();
+startWatching();
 
 // The page of a resource that is being made: its end changes the whole page.
 const provisioning = document.querySelector("[data-provisioning]");

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from operators.roles import Role
 from tests.inference.upstream import ScriptedUpstream
 from tests.support.browser import Door, Visitor
 from tests.support.stack import PROJECT, Stack, running_stack
@@ -76,6 +77,29 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
         *(text for each in visitors for text in each.forgiven),
     ]
     assert [said for said in complaints if not any(text in said for text in forgiven)] == []
+
+
+_SIGN_IN = """
+from django.test.utils import setup_test_environment
+setup_test_environment()
+from operators.roles import Role
+from tests.support.operators import operator_client
+print("cookie:" + operator_client(Role("{role}"), username="{username}").cookies["operator"].value)
+"""
+
+
+@pytest.fixture
+def operator(stack: Stack, visit: Callable[..., Visitor]) -> Callable[[Role, str], Visitor]:
+    """The window of a new operator of a role, by a name that no other test uses, who has shown both factors."""
+
+    def sign_in(role: Role, username: str) -> Visitor:
+        told = stack.manage("shell", "--command", _SIGN_IN.format(role=role.value, username=username))
+        visitor = visit()
+        value = told.rpartition("cookie:")[2].strip()
+        visitor.page.context.add_cookies([{"name": "operator", "value": value, "url": stack.web_url}])
+        return visitor
+
+    return sign_in
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from operators.roles import Role
 from tests.support.browser import Addon, Door, Visitor
 from tests.support.stack import Stack
 
@@ -39,13 +40,6 @@ for name, parts in lives.items():
             if ended else ends or datetime(2026, 4, 1, tzinfo=UTC),
         )
 """
-SIGN_IN = """
-from django.test.utils import setup_test_environment
-setup_test_environment()
-from operators.roles import Role
-from tests.support.operators import operator_client
-print("cookie:" + operator_client(Role.FINANCE, username="flora").cookies["operator"].value)
-"""
 PAYOUT = """Add-on,Billing month,Payout
 kafka-steady,2026-03,$70.00
 kafka-moved,2026-03,$70.00
@@ -74,13 +68,9 @@ def fine(visitor: Visitor, name: str) -> None:
 
 
 @pytest.fixture
-def finance(stack: Stack, visit: Visit) -> Visitor:
+def finance(operator: Callable[[Role, str], Visitor]) -> Visitor:
     """An operator of the role Finance, signed in."""
-    told = stack.manage("shell", "--command", SIGN_IN)
-    cookie = told.rpartition("cookie:")[2].strip()
-    visitor = visit()
-    visitor.page.context.add_cookies([{"name": "operator", "value": cookie, "url": stack.web_url}])
-    return visitor
+    return operator(Role.FINANCE, "flora")
 
 
 def test_an_operator_answers_what_was_earned_in_march_and_why_the_payout_differs(

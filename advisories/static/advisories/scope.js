@@ -26,3 +26,15 @@ if (form && told) {
   });
   count();
 }
+
+// An uploaded list: every uuid in the file, whatever stands around it, goes into the field above, which is what is saved.
+const UUID = /[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}/gi;
+form?.querySelector("[data-uuids-file]")?.addEventListener("change", async (event) => {
+  const [file] = event.target.files;
+  if (!file) return;
+  const found = (await file.text()).match(UUID);
+  const field = form.querySelector("[name=uuids]");
+  if (found) field.value = [...new Set(found)].join("\n");
+  else told.textContent = "No uuid stands in this file.";
+  if (found) field.dispatchEvent(new Event("input", { bubbles: true }));
+});
