@@ -22,6 +22,7 @@ from billing.months import Month
 from mail import outbox
 from mail.contacts import people
 from provisioning import audit
+from provisioning.limits import limits_of
 from provisioning.models import Plan, PlanPeriod, Resource
 from provisioning.services import service_of
 from provisioning.states import ResourceState
@@ -98,7 +99,7 @@ def gauges(resource: Resource, *, now: datetime) -> list[Gauge]:
         for meter in meters
         if meter.key and meter.limit and meter.used is not None
     ]
-    limits = resource.plan.limits if resource.plan else {}
+    limits = limits_of(resource)
     units = {unit.name: unit for unit in service.usage_units}
     used = used_between([resource.pk], begin=month.start, end=now) if units else {}
     for key, limit in limits.items():

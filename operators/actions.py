@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from operators import audit
 from operators.roles import ALL_ROLES, Role
-from provisioning import rotation
+from provisioning import rotation, suspension
 from provisioning.models import Resource
 from provisioning.reconcile import reconcile_one
 from provisioning.services import Fault, Refusal, Unrecoverable, Wait, service_of
@@ -93,6 +93,16 @@ def _compare(resource: Resource, operator: "User", reason: str) -> str:
     return "; ".join(f"{one.what}: {'mended' if one.fixed else one.note or 'not mended'}" for one in found)
 
 
+def _suspend(resource: Resource, operator: "User", reason: str) -> str:
+    suspension.suspend(resource.pk, reason=reason, actor=audit.actor(operator))
+    return "Suspended: the customer is kept out."
+
+
+def _resume(resource: Resource, operator: "User", reason: str) -> str:
+    suspension.resume(resource.pk, actor=audit.actor(operator))
+    return "The suspension has ended: the customer is let in again."
+
+
 def _live(resource: Resource) -> bool:
     return resource.state == ResourceState.PROVISIONED
 
@@ -122,6 +132,30 @@ register(
         _has_credentials,
         frozenset({Role.OPERATOR, Role.SECURITY}),
         dangerous=True,
+    )
+)
+register(
+    ResourceAction(
+        "suspend",
+        "Suspend",
+        "lock",
+        "The customer is kept out within a second until you resume it; nothing is deleted, and billing goes on. The "
+        "customer reads your reason on the dashboard and in refused requests.",
+        _suspend,
+        lambda resource: _live(resource) and resource.suspended_at is None,
+        frozenset({Role.OPERATOR, Role.SECURITY}),
+        dangerous=True,
+    )
+)
+register(
+    ResourceAction(
+        "resume",
+        "End the suspension",
+        "circle-check",
+        "The customer is let in again within a second.",
+        _resume,
+        lambda resource: _live(resource) and resource.suspended_at is not None,
+        frozenset({Role.OPERATOR, Role.SECURITY}),
     )
 )
 register(

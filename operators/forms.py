@@ -1,4 +1,4 @@
-"""The forms around signing in."""
+"""The forms around signing in, and of a resource's page."""
 
 from typing import Any
 
@@ -35,4 +35,15 @@ class CodeForm(forms.Form):
                 "spellcheck": "false",
             }
         ),
+    )
+
+
+class LimitForm(forms.Form):
+    """One limit of a resource, until the end of a day (UTC)."""
+
+    name = forms.CharField(max_length=60)
+    value = forms.IntegerField(min_value=1, error_messages={"required": "Enter the new value."})
+    until = forms.DateField(error_messages={"required": "Choose the last day."})
+    reason = forms.CharField(
+        max_length=500, error_messages={"required": "Give a reason: it is kept in the audit."}
     )

@@ -1,6 +1,6 @@
 """The pages of one resource and one operation, and what is done from them."""
 
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,17 +8,19 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.csrf import csrf_protect
 
 from operators import actions, audit, resource_links, timeline
 from operators.doors import OperatorRequest, operator_page, render_operator_page
+from operators.forms import LimitForm
 from operators.ground_admin import state_badge
 from operators.roles import Role
-from provisioning import interventions, lifecycle
+from provisioning import interventions, lifecycle, limits
 from provisioning.models import Operation, PlatformAccess, Resource
 from provisioning.services import Refusal, service_of
-from provisioning.states import ACTIVE_OPERATION_STATES
+from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
 
 MAY_INTERVENE = (Role.OPERATOR,)
 
@@ -44,6 +46,11 @@ def resource_page(request: OperatorRequest, uuid: UUID) -> HttpResponse:
             "credentials": list(resource.credentials.all()[:10]),
             "actions": actions.offered_to(resource, request.roles),
             "links": resource_links.offered_to(resource, request.roles),
+            "limits": _limit_rows(resource),
+            "may_set_limits": resource.state == ResourceState.PROVISIONED
+            and bool(set(MAY_INTERVENE) & request.roles),
+            "today": timezone.now().date(),
+            "last_day": (timezone.now() + limits.LONGEST).date() - timedelta(days=1),
             "entries": entries,
             "older": entries[-1].at.isoformat() if len(entries) == timeline.PAGE_SIZE else "",
             "kinds": timeline.kinds(),
@@ -71,6 +78,70 @@ def resource_action(request: OperatorRequest, uuid: UUID, name: str) -> HttpResp
         messages.error(request, refusal.message)
     else:
         messages.success(request, told)
+    return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
+
+
+@csrf_protect
+@operator_page(*MAY_INTERVENE, methods=("POST",))
+def set_limit(request: OperatorRequest, uuid: UUID) -> HttpResponse:
+    """Set one limit of the resource until the end of a day."""
+    resource, form = _resource(uuid), LimitForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refusal(
+                " ".join(str(text) for texts in form.errors.values() for text in texts), code="form"
+            )
+        wanted = form.cleaned_data
+        with transaction.atomic():
+            before = limits.limits_of(resource)
+            override = limits.set_override(
+                resource.pk,
+                name=wanted["name"],
+                value=wanted["value"],
+                ends_at=datetime.combine(wanted["until"] + timedelta(days=1), time(), tzinfo=UTC),
+                reason=wanted["reason"],
+                actor=audit.actor(request.user),
+            )
+            audit.record(
+                "resource.limit_set",
+                operator=request.user,
+                obj=resource,
+                reason=override.reason,
+                before={override.name: before[override.name]},
+                after={override.name: override.value, "until": override.ends_at.isoformat()},
+                request=request,
+            )
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, f"The limit holds until the end of {wanted['until']:%-d %B %Y}, UTC.")
+    return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
+
+
+@csrf_protect
+@operator_page(*MAY_INTERVENE, methods=("POST",))
+def end_limit(request: OperatorRequest, uuid: UUID, number: int) -> HttpResponse:
+    """Give one limit back to the plan."""
+    resource, reason = _resource(uuid), request.POST.get("reason", "").strip()
+    try:
+        if not reason:
+            raise Refusal("Give a reason: it is kept in the audit.", code="reason_needed")
+        if not resource.limit_overrides.filter(pk=number).exists():
+            raise Http404
+        with transaction.atomic():
+            override = limits.end_override(number, actor=audit.actor(request.user))
+            audit.record(
+                "resource.limit_ended",
+                operator=request.user,
+                obj=resource,
+                reason=reason,
+                before={override.name: override.value},
+                request=request,
+            )
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, "The plan's limit holds again.")
     return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
 
 
@@ -139,6 +210,24 @@ def _resource(uuid: UUID) -> Resource:
     if found is None:
         raise Http404
     return found
+
+
+def _limit_rows(resource: Resource) -> list[dict[str, Any]]:
+    plan = resource.plan
+    if plan is None:
+        return []
+    now = limits.limits_of(resource)
+    standing = {one.name: one for one in limits.standing_overrides().filter(resource=resource)}
+    return [
+        {
+            "name": name,
+            "label": name.replace("_", " ").capitalize(),
+            "plan": f"{plan.limits[name]:,}",
+            "now": f"{now[name]:,}",
+            "override": standing.get(name),
+        }
+        for name in limits.overridable(plan)
+    ]
 
 
 def _operation(number: int) -> Operation:

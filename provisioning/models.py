@@ -66,6 +66,10 @@ class Resource(SealingModel):
     log_input_url = SealedField()
     app_id = models.CharField(max_length=60, blank=True)
     app_name = models.CharField(max_length=200, blank=True, help_text="As last read from Heroku.")
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when an operator keeps the customer out."
+    )
+    suspension_reason = models.TextField(blank=True, db_default="", help_text="What the customer is told.")
     created_at = models.DateTimeField(db_default=Now())
     provisioned_at = models.DateTimeField(null=True, blank=True)
     deprovisioned_at = models.DateTimeField(null=True, blank=True)
@@ -297,6 +301,41 @@ class Credential(SealingModel):
 
     def __str__(self) -> str:
         return f"{self.public_id} ({self.state})"
+
+
+class LimitOverride(models.Model):
+    """One limit of one resource, set by an operator in place of its plan's until `ends_at`, or `ended_at` before."""
+
+    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="limit_overrides")
+    name = models.CharField(max_length=60, help_text="The limit's name in the plan's `limits`.")
+    value = models.PositiveBigIntegerField()
+    reason = models.TextField()
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it ended: by hand, by another one in its place, or at its time.",
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["resource", "name"],
+                condition=Q(ended_at__isnull=True),
+                name="one_standing_override_per_limit",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["ends_at"], condition=Q(ended_at__isnull=True), name="override_standing_until"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value}"
 
 
 class AuditEvent(models.Model):

@@ -174,6 +174,8 @@ class AddonService(ABC):
     provisioning_message: ClassVar[str] = ""
     removed_note: ClassVar[str] = ""
     """What the page of a removed resource tells beside what holds for every service."""
+    suspended_note: ClassVar[str] = "Nothing is lost: all of it works again when the suspension ends."
+    """What a suspension means for the customer, told beside the operator's reason."""
     support_email: ClassVar[str] = ""
     icon: ClassVar[str] = "box"
     """What stands for the service on its dashboard: a name from `frontend/src/icons.json`."""
@@ -265,6 +267,18 @@ class AddonService(ABC):
     @abstractmethod
     def deprovision_steps(self) -> Sequence[Step]:
         """What removes everything the service made outside of the core's rows. Runs also for half-made resources."""
+
+    # --- operators ------------------------------------------------------------------------------------------
+    def limits_changed(self, resource: Resource) -> None:
+        """Bring what stands outside of the core's rows in line with `provisioning.limits.limits_of(resource)`.
+
+        Called in the transaction that changed an override, with the resource locked: write rows and wake a worker.
+        """
+        return
+
+    def suspension_changed(self, resource: Resource) -> None:
+        """Let the outside follow `resource.suspended_at`; called as `limits_changed` is."""
+        return
 
     # --- dashboard ------------------------------------------------------------------------------------------
     @abstractmethod

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from provisioning import operations
+from provisioning import limits, operations
 from provisioning.models import Credential, Heartbeat, Operation, Resource
 from provisioning.states import (
     ACTIVE_OPERATION_STATES,
@@ -39,6 +39,7 @@ class SweepResult:
     revocations: int
     alarms: int
     given_up: int
+    overrides: int
 
 
 def sweep() -> SweepResult:
@@ -49,6 +50,7 @@ def sweep() -> SweepResult:
         operations=_wake_operations(),
         grants=_wake_grants(),
         alarms=_raise_alarms(),
+        overrides=limits.end_due_overrides(),
     )
     Heartbeat.objects.update_or_create(name=HEARTBEAT, defaults={"at": timezone.now()})
     return result

@@ -62,6 +62,15 @@ def _ready(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
     return "Add-on ready to use" if "former" in detail else _created(detail, plans)
 
 
+def _limit(detail: Mapping[str, Any]) -> str:
+    return f"Limit {str(detail.get('limit', '')).replace('_', ' ')}"
+
+
+def _override(detail: Mapping[str, Any], plans: Mapping[str, str]) -> str:
+    until = str(detail.get("until", ""))[:10]
+    return f"{_limit(detail)} set to {detail.get('value', 0):,} until {until}"
+
+
 _TOLD: dict[str, Told] = {
     "resource.provisioning": Told("plus", _created),
     "resource.provisioned": Told("circle-check", _ready, "good"),
@@ -84,6 +93,10 @@ _TOLD: dict[str, Told] = {
     "credential.revoked": Told("key-off", _credentials),
     "config_push.succeeded": Told("settings", _says("Config vars updated")),
     "config_vars.revealed": Told("eye", lambda d, p: f"{', '.join(map(str, d.get('names', [])))} revealed"),
+    "resource.suspended": Told("lock", lambda d, p: f"Suspended: {d.get('reason', '')}", "bad"),
+    "resource.resumed": Told("circle-check", _says("Suspension ended"), "good"),
+    "limit.overridden": Told("gauge", _override),
+    "limit.override_ended": Told("gauge", lambda d, p: f"{_limit(d)} is the plan's again"),
     "access.lost": Told("plug-off", _says("Heroku withdrew our access to this add-on"), "bad"),
 }
 

@@ -86,6 +86,8 @@ def frame_context(request: DashboardRequest) -> dict[str, Any]:
     dashboard = request.dashboard
     resource = dashboard.resource
     label, tone = _BADGES.get(ResourceState(resource.state), (resource.get_state_display(), "neutral"))
+    if resource.suspended_at and resource.state == ResourceState.PROVISIONED:
+        label, tone = "Suspended", "bad"
     return {
         "dashboard": dashboard,
         "resource": resource,
@@ -141,6 +143,15 @@ def _notices(dashboard: Dashboard) -> Iterable[Notice]:
         yield from source(dashboard)
     if resource.state != ResourceState.PROVISIONED:
         return
+    if resource.suspended_at:
+        mail = dashboard.service.support_email
+        yield Notice(
+            "bad",
+            "This add-on is suspended",
+            f"{resource.suspension_reason} {dashboard.service.suspended_note}",
+            link_url=f"mailto:{mail}" if mail else "",
+            link_label="Ask support" if mail else "",
+        )
     if dashboard.is_operator:
         yield Notice(
             "warning",

@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from addon.inference.models import Period, UsageEvent, UsageTotal
 from addon.inference.rollup import KNOWN_UNTIL
+from provisioning.limits import limits_of
 from provisioning.models import Resource
 from provisioning.services import Meter, UsageBatch, UsageReading, UsageUnit
 
@@ -59,7 +60,7 @@ def read_usage(*, since: str, most: int) -> UsageBatch:
 
 def usage_peaks(resource: Resource, *, since: datetime) -> list[Meter]:
     """The busiest minute's requests and the fullest one's tokens since a moment, by whole hours."""
-    limits = resource.plan.limits if resource.plan else {}
+    limits = limits_of(resource)
     begin = since.replace(minute=0, second=0, microsecond=0)
     peaks = UsageTotal.objects.filter(resource=resource, period=Period.HOUR, start__gte=begin).aggregate(
         requests=Max("peak_requests"), tokens=Max("peak_tokens")

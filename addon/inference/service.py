@@ -10,6 +10,7 @@ from addon.inference import feed
 from addon.inference.config import inference_url
 from addon.inference.window import window_use
 from provisioning import credentials
+from provisioning.limits import limits_of
 from provisioning.models import Plan, Resource, new_public_id
 from provisioning.services import (
     AddonService,
@@ -37,6 +38,7 @@ class Inference(AddonService):
     secret_config_vars = ("INFERENCE_KEY",)
     provisions = Provisions.IN_REQUEST
     provisioned_message = "Your model is ready: send requests to INFERENCE_URL with the key in INFERENCE_KEY."
+    suspended_note = "Requests with the key are refused until then; the key itself stays as it is."
     icon = "message-2-code"
     pages = (
         Page("Overview", "home", "inference:overview"),
@@ -98,7 +100,7 @@ class Inference(AddonService):
 
     def usage_summary(self, resource: Resource) -> list[Meter]:
         """Requests and tokens per minute, and what the last 60 seconds have used of them."""
-        limits = resource.plan.limits if resource.plan else {}
+        limits = limits_of(resource)
         used = window_use(resource)
         meters = [
             Meter(

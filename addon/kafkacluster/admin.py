@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from addon.kafkacluster import rights
 from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.placement import availability, loads
 from operators.audit import actor
 from operators.model_admin import AuditedAdmin, ReadOnlyAdmin
+from provisioning import suspension
 from provisioning.services import Refusal
 
 
@@ -165,7 +165,7 @@ class TenantAdmin(ReadOnlyAdmin):
         self._each(
             request,
             queryset,
-            lambda tenant: rights.suspend(
+            lambda tenant: suspension.suspend(
                 tenant.resource_id, reason=form.cleaned_data["reason"], actor=actor(request.user)
             ),
         )
@@ -175,11 +175,11 @@ class TenantAdmin(ReadOnlyAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
         """End suspensions."""
         self._each(
-            request, queryset, lambda tenant: rights.resume(tenant.resource_id, actor=actor(request.user))
+            request, queryset, lambda tenant: suspension.resume(tenant.resource_id, actor=actor(request.user))
         )
 
     def _each(
-        self, request: HttpRequest, queryset: QuerySet[Tenant], change: Callable[[Tenant], None]
+        self, request: HttpRequest, queryset: QuerySet[Tenant], change: Callable[[Tenant], object]
     ) -> None:
         for tenant in queryset:
             try:

@@ -35,8 +35,8 @@ def tenant_of(request: DashboardRequest) -> Tenant:
 
 
 def limits_of(request: DashboardRequest) -> Limits:
-    """What the plan of the open dashboard allows."""
-    return Limits.of(request.dashboard.plan)
+    """What the resource of the open dashboard may use."""
+    return Limits.of(request.dashboard.resource)
 
 
 Page = Callable[..., HttpResponse]

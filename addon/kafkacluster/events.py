@@ -32,8 +32,6 @@ TOLD: dict[str, Told] = {
     "group.reset": Told("history", _of("Consumer group {group} moved on {topic}: {position}")),
     "group.topic_forgotten": Told("eraser", _of("Consumer group {group}: offsets on {topic} deleted")),
     "group.deleted": Told("trash", _of("Consumer group {group} deleted")),
-    "kafka.suspended": Told("lock", _of("Suspended: clients are refused: {reason}"), "bad"),
-    "kafka.resumed": Told("circle-check", _of("Suspension ended: clients can connect again"), "good"),
     "kafka.storage_warning": Told(
         "alert-triangle", _of("Stored data passed {percent} % of the plan"), "warning"
     ),

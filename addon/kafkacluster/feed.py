@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from addon.kafkacluster.models import Throughput
 from addon.kafkacluster.rates import HOUR, MINUTE, SAMPLE_SECONDS
+from provisioning.limits import limits_of
 from provisioning.models import Resource
 from provisioning.services import Meter, UsageBatch, UsageReading, UsageUnit
 
@@ -54,7 +55,7 @@ def read_usage(*, since: str) -> UsageBatch:
 
 def usage_peaks(resource: Resource, *, since: datetime) -> list[Meter]:
     """The highest rates of a look since a moment, by whole hours."""
-    limits = resource.plan.limits if resource.plan else {}
+    limits = limits_of(resource)
     begin = since.replace(minute=0, second=0, microsecond=0)
     peaks = Throughput.objects.filter(
         tenant__resource=resource, seconds=HOUR, starts_at__gte=begin

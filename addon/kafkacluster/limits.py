@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from addon.kafkacluster.models import Tenant
+from provisioning.limits import limits_of
 from provisioning.models import Plan, Resource
 from provisioning.services import Refusal
 from provisioning.states import ResourceState
@@ -56,9 +57,9 @@ class Limits:
         return limits
 
     @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """The limits of a plan in Postgres."""
-        return cls.read(plan.limits)
+    def of(cls, resource: Resource, *, plan: Plan | None = None) -> Self:
+        """What a resource may use on its plan, or on `plan`; ValueError for one without a plan."""
+        return cls.read(limits_of(resource, plan=plan))
 
     @property
     def retention_ms(self) -> int:
@@ -137,7 +138,7 @@ def changing_topics(resource_id: int) -> Iterator[Room]:
                 "This tenant is suspended, so its topics cannot be changed. Nothing is lost; ask support.",
                 code="suspended",
             )
-        yield Room(tenant=tenant, plan=resource.plan, limits=Limits.of(resource.plan))
+        yield Room(tenant=tenant, plan=resource.plan, limits=Limits.of(resource))
 
 
 def check_retention(limits: Limits, retention_ms: int) -> None:

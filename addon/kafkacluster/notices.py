@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from addon.kafkacluster.limits import in_bytes
+from addon.kafkacluster.limits import Limits, in_bytes
 from addon.kafkacluster.models import Tenant
 from provisioning.states import ResourceState
 from sso.doors import Dashboard
@@ -13,26 +13,17 @@ from sso.frame import Notice
 
 
 def notices(dashboard: Dashboard) -> Iterable[Notice]:
-    """Why clients are refused, and stored data that is at its limit or near it."""
+    """Brokers that are away, and stored data that is at its limit or near it."""
     resource = dashboard.resource
     if resource.service != "kafkacluster" or resource.state != ResourceState.PROVISIONED:
         return
     tenant = Tenant.objects.select_related("cluster").filter(resource=resource).first()
     if tenant is None:
         return
-    if tenant.suspended_at:
-        yield Notice(
-            "bad",
-            "This tenant is suspended",
-            f"{tenant.suspension_reason} Your clients are refused until support ends the suspension. Nothing is lost: "
-            "topics, messages, consumer groups and credentials stay as they are.",
-            link_url=f"mailto:{dashboard.service.support_email}",
-            link_label="Ask support",
-        )
     shared = tenant.cluster
     if shared.brokers_up is not None and shared.brokers_up < shared.broker_count:
         yield _brokers_away(resource.uuid, up=shared.brokers_up, of=shared.broker_count)
-    limit = in_bytes(int(dashboard.plan.limits["stored_bytes"]))
+    limit = in_bytes(Limits.of(resource).stored_bytes)
     quotas = reverse("kafkacluster:quotas", args=[resource.uuid])
     if tenant.writes_paused_at:
         yield Notice(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from django.db import transaction
 
-from addon.kafkacluster.cluster import connect
+from addon.kafkacluster.cluster import Cluster, connect
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant, Topic
 from addon.kafkacluster.topic_settings import NO_BOUND, Settings
@@ -23,17 +23,22 @@ def fit_topics(operation: Operation) -> None:
     tenant = rows.filter(resource_id=operation.resource_id, removed_at=None).first()
     if tenant is None or tenant.resource.plan is None:
         return
-    limits, sizes = Limits.of(tenant.resource.plan), _message_sizes()
+    with connect(tenant.cluster.address) as cluster:
+        fit_topics_of(tenant, cluster)
+
+
+def fit_topics_of(tenant: Tenant, cluster: Cluster) -> None:
+    """The same for a tenant with its resource and plan, in its turn."""
+    limits, sizes = Limits.of(tenant.resource), _message_sizes()
     with transaction.atomic():
         for topic in Topic.objects.select_for_update().filter(tenant=tenant, state=Topic.State.CHANGING):
             changed = fitted(topic.pending_settings, limits, partitions=topic.partitions, sizes=sizes)
             topic.pending_settings = {**topic.pending_settings, **changed}
             topic.save(update_fields=["pending_settings"])
-    with connect(tenant.cluster.address) as cluster:
-        described = cluster.describe_topics(cluster.topics(tenant.prefix))
-        for name, settings in cluster.topic_settings(described).items():
-            if changed := fitted(settings, limits, partitions=len(described[name]), sizes=sizes):
-                cluster.set_topic_settings(name, changed)
+    described = cluster.describe_topics(cluster.topics(tenant.prefix))
+    for name, settings in cluster.topic_settings(described).items():
+        if changed := fitted(settings, limits, partitions=len(described[name]), sizes=sizes):
+            cluster.set_topic_settings(name, changed)
 
 
 def fitted(
@@ -57,4 +62,4 @@ def fitted(
 
 def _message_sizes() -> set[int]:
     plans = Plan.objects.filter(service="kafkacluster")
-    return {Limits.of(plan).max_message_bytes for plan in plans}
+    return {Limits.read(plan.limits).max_message_bytes for plan in plans}

@@ -19,6 +19,7 @@ from addon.kafkacluster.cluster import CONSUME_QUOTA, PRODUCE_QUOTA, Cluster, Gr
 from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.tenants import broker_count, grants_of, left_of, passwords_of, quotas_of
 from addon.kafkacluster.turns import turn
+from provisioning.limits import limits_of
 from provisioning.models import Resource
 from provisioning.services import Fault
 from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
@@ -106,7 +107,8 @@ def _reconcile_cluster(row: SharedCluster, report: Report, *, fix: bool) -> None
     with connect(row.address) as cluster:
         # The cluster first: a tenant's row is there before anything of it is on the cluster.
         view, brokers = look(cluster), broker_count(row, cluster)
-        rows = {tenant.username: tenant for tenant in row.tenants.select_related("resource__plan")}
+        tenants = row.tenants.select_related("resource__plan").prefetch_related("resource__limit_overrides")
+        rows = {tenant.username: tenant for tenant in tenants}
         for user, tenant in rows.items():
             if _is_settled(tenant.resource):
                 report.checked += 1
@@ -131,7 +133,8 @@ def missing_of(tenant: Tenant, view: View, *, brokers: int) -> list[Difference]:
     wanted_grants, grants = grants_of(tenant), view.grants.get(user, set())
     if grants != wanted_grants:
         found.append(Difference(user, "rights", f"{_words(grants)} instead of {_words(wanted_grants)}"))
-    wanted_quotas = quotas_of(tenant.resource.plan.limits, brokers=brokers) if tenant.resource.plan else {}
+    limits = limits_of(tenant.resource)
+    wanted_quotas = quotas_of(limits, brokers=brokers) if limits else {}
     quotas = view.quotas.get(user, {})
     if quotas != wanted_quotas:
         found.append(Difference(user, "quotas", f"{quotas or 'none'} instead of {wanted_quotas}"))
@@ -158,9 +161,8 @@ def _mend(cluster: Cluster, stale: Tenant, *, brokers: int) -> list[Difference]:
                 cluster.set_grants(user, grants_of(tenant))
             elif difference.what == "quotas" and resource.plan:
                 stray = cluster.quotas(user).get(user, {})
-                cluster.set_quotas(
-                    user, {**dict.fromkeys(stray), **quotas_of(resource.plan.limits, brokers=brokers)}
-                )
+                wanted = quotas_of(limits_of(resource), brokers=brokers)
+                cluster.set_quotas(user, {**dict.fromkeys(stray), **wanted})
             elif difference.what == "passwords":
                 kept = passwords_of(resource)
                 for mechanism, password in kept.items():

@@ -1,8 +1,8 @@
 """Keeping a tenant's clients out, or from producing, for a time: suspension by operators, and full storage.
 
-What a tenant may do follows from its row (`tenants.grants_of`). A change is a change of the row, marked `rights_due`; a
-worker that is woken, or the minute's schedule, brings the cluster in line. Nothing else is touched: topics, groups,
-passwords, quotas and config vars stay, so that all of it can be taken back.
+What a tenant may do follows from its row (`tenants.grants_of`), and its quotas from what its resource may use. A change
+is a change of the row, marked `rights_due`; a worker that is woken, or the minute's schedule, brings the cluster in
+line. Nothing else is touched: topics, groups, passwords and config vars stay, so that all of it can be taken back.
 """
 
 import structlog
@@ -12,9 +12,11 @@ from django.utils import timezone
 from addon.kafkacluster.cluster import connect
 from addon.kafkacluster.limits import Limits
 from addon.kafkacluster.models import Tenant
-from addon.kafkacluster.tenants import grants_of
+from addon.kafkacluster.plan_change import fit_topics_of
+from addon.kafkacluster.tenants import broker_count, grants_of, quotas_of
 from addon.kafkacluster.turns import turn
 from provisioning import audit
+from provisioning.limits import limits_of
 from provisioning.models import Operation, Resource
 from provisioning.services import Fault, Refusal
 from provisioning.states import ResourceState
@@ -27,31 +29,17 @@ RESUME_BELOW_PERCENT = 95
 """Producing comes back only well below the limit, or it would come and go with every segment that ends."""
 
 
-def suspend(resource_id: int, *, reason: str, actor: str) -> None:
-    """Refuse the tenant's clients until `resume`; `reason` is what the customer reads. Safe to repeat.
-
-    Raises Refusal when the resource is not provisioned, or no reason is given.
-    """
-    if not reason.strip():
-        raise Refusal("Say why: the customer reads it on the dashboard.", code="reason_needed")
-    with transaction.atomic():
-        tenant = _locked(resource_id)
-        if tenant.suspended_at is None:
-            tenant.suspended_at = timezone.now()
-            audit.record("kafka.suspended", resource=tenant.resource, actor=actor, reason=reason.strip())
-        tenant.suspension_reason = reason.strip()
+def follow_suspension(resource: Resource) -> None:
+    """Note on the tenant that its resource was suspended or resumed; `resource` is locked by the caller."""
+    if tenant := _live_tenant(resource):
+        tenant.suspended_at, tenant.suspension_reason = resource.suspended_at, resource.suspension_reason
         _save(tenant, "suspended_at", "suspension_reason")
 
 
-def resume(resource_id: int, *, actor: str) -> None:
-    """End a suspension; no effect on a tenant that is not suspended. Raises Refusal as `suspend`."""
-    with transaction.atomic():
-        tenant = _locked(resource_id)
-        if tenant.suspended_at is None:
-            return
-        tenant.suspended_at, tenant.suspension_reason = None, ""
-        audit.record("kafka.resumed", resource=tenant.resource, actor=actor)
-        _save(tenant, "suspended_at", "suspension_reason")
+def follow_limits(resource: Resource) -> None:
+    """Let the cluster's quotas follow what the resource may use now; `resource` is locked by the caller."""
+    if tenant := _live_tenant(resource):
+        _save(tenant)
 
 
 def hold_to_storage(tenant: Tenant) -> None:
@@ -103,8 +91,9 @@ def _storage_changes(tenant: Tenant) -> bool:
 
 
 def _stored_percent(tenant: Tenant) -> int:
-    plan = tenant.resource.plan
-    return 100 * tenant.stored_bytes // Limits.of(plan).stored_bytes if plan else 0
+    if tenant.resource.plan is None:
+        return 0
+    return 100 * tenant.stored_bytes // Limits.of(tenant.resource).stored_bytes
 
 
 def _passed_level(percent: int) -> int:
@@ -118,19 +107,22 @@ def apply_rights(tenant_id: int) -> None:
     What the tenant may do can change meanwhile: then it is told anew. Raises Fault when the cluster does not answer;
     the mark stays for the next try.
     """
-    tenants = Tenant.objects.select_related("cluster", "resource")
+    tenants = Tenant.objects.select_related("cluster", "resource__plan")
     with turn(tenants.values_list("resource_id", flat=True).get(pk=tenant_id)):
         while (tenant := tenants.get(pk=tenant_id)).rights_due:
             if tenant.removed_at or tenant.resource.state != ResourceState.PROVISIONED:
                 # It is ending: nothing may be given to it any more.
                 Tenant.objects.filter(pk=tenant_id).update(rights_due=False)
                 return
-            wanted = grants_of(tenant)
+            wanted, limits = grants_of(tenant), limits_of(tenant.resource)
             with connect(tenant.cluster.address) as cluster:
                 cluster.set_grants(tenant.username, wanted)
+                brokers = broker_count(tenant.cluster, cluster)
+                cluster.set_quotas(tenant.username, quotas_of(limits, brokers=brokers))
+                fit_topics_of(tenant, cluster)
             with transaction.atomic():
-                now = Tenant.objects.select_for_update().get(pk=tenant_id)
-                now.rights_due = grants_of(now) != wanted
+                now = tenants.select_for_update(of=("self",)).get(pk=tenant_id)
+                now.rights_due = grants_of(now) != wanted or limits_of(now.resource) != limits
                 now.save(update_fields=["rights_due"])
 
 
@@ -149,11 +141,17 @@ def apply_due_rights() -> int:
 def _locked(resource_id: int) -> Tenant:
     """The live tenant of a provisioned resource, which stays locked; Refusal when it has none."""
     resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
+    tenant = _live_tenant(resource)
+    if tenant is None or resource.state != ResourceState.PROVISIONED:
+        raise Refusal("Only a provisioned tenant is held to its storage.", code="not_provisioned")
+    return tenant
+
+
+def _live_tenant(resource: Resource) -> Tenant | None:
     rows = Tenant.objects.select_for_update(of=("self",)).select_related("cluster")
     tenant = rows.filter(resource=resource, removed_at=None).first()
-    if tenant is None or resource.state != ResourceState.PROVISIONED:
-        raise Refusal("Only a provisioned tenant can be suspended or resumed.", code="not_provisioned")
-    tenant.resource = resource
+    if tenant:
+        tenant.resource = resource
     return tenant
 
 

@@ -15,6 +15,7 @@ from addon.kafkacluster.placement import sync_settings_cluster
 from addon.kafkacluster.rates import live_rate
 from addon.kafkacluster.usage import check_fits
 from provisioning.credentials import active_credential
+from provisioning.limits import limits_of
 from provisioning.models import Plan, Resource, new_public_id
 from provisioning.services import (
     AddonService,
@@ -45,6 +46,10 @@ class KafkaCluster(AddonService):
     provisioning_message = "Your Kafka tenant is being created and will be available shortly."
     provisioned_message = "Your Kafka tenant is ready."
     support_email = "hello@streamabyss.com"
+    suspended_note = (
+        "Your clients are refused until support ends the suspension. Nothing is lost: topics, messages, consumer "
+        "groups and credentials stay as they are."
+    )
     icon = "topology-star-3"
     pages = (
         Page("Overview", "home", "kafkacluster:overview"),
@@ -132,13 +137,21 @@ class KafkaCluster(AddonService):
             Step("end tenant", tenants.end_tenant),
         )
 
+    def limits_changed(self, resource: Resource) -> None:
+        """The rates stand on the cluster as quotas, and the room for data follows."""
+        rights.follow_limits(resource)
+
+    def suspension_changed(self, resource: Resource) -> None:
+        """The tenant's clients are refused, or let in."""
+        rights.follow_suspension(resource)
+
     def dashboard_url(self, resource: Resource) -> str:
         """The overview."""
         return reverse("kafkacluster:overview", args=[resource.uuid])
 
     def usage_summary(self, resource: Resource) -> list[Meter]:
         """Rates of the last seconds where they are known, and resource quotas as counted within the last minute."""
-        limits = resource.plan.limits if resource.plan else {}
+        limits = limits_of(resource)
         tenant = Tenant.objects.select_related("cluster").filter(resource=resource).first()
         live = live_rate(tenant).rate if tenant else None
         tenant = tenant or Tenant(topics=0, partitions=0, stored_bytes=0)

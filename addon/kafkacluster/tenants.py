@@ -22,7 +22,8 @@ from addon.kafkacluster.cluster import (
 from addon.kafkacluster.models import LiveRate, SharedCluster, Tenant, Throughput
 from addon.kafkacluster.placement import choose_cluster
 from addon.kafkacluster.turns import in_turn
-from provisioning.models import Credential, Operation, Plan, Resource
+from provisioning.limits import limits_of
+from provisioning.models import Credential, Operation, Resource
 from provisioning.services import Fault, Unrecoverable
 from provisioning.states import CredentialState
 
@@ -98,11 +99,11 @@ def ensure_tenant(operation: Operation) -> None:
 
 @in_turn
 def set_quotas(operation: Operation) -> None:
-    """Set the quotas of the plan that the resource has now."""
+    """Set the quotas that follow from what the resource may use now."""
     tenant = _tenant(operation)
     with connect(tenant.cluster.address) as cluster:
         brokers = broker_count(tenant.cluster, cluster)
-        cluster.set_quotas(tenant.username, quotas_of(_plan(tenant).limits, brokers=brokers))
+        cluster.set_quotas(tenant.username, quotas_of(_limits(tenant), brokers=brokers))
 
 
 def grant_rights(operation: Operation) -> None:
@@ -218,10 +219,10 @@ def _tenant(operation: Operation) -> Tenant:
     return tenant
 
 
-def _plan(tenant: Tenant) -> Plan:
+def _limits(tenant: Tenant) -> Mapping[str, int]:
     if tenant.resource.plan is None:
         raise Unrecoverable("the resource has no plan")
-    return tenant.resource.plan
+    return limits_of(tenant.resource)
 
 
 def _active(resource: Resource) -> Credential:

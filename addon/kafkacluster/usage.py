@@ -14,6 +14,7 @@ from addon.kafkacluster.models import SharedCluster, Tenant
 from addon.kafkacluster.rates import Rate, keep
 from addon.kafkacluster.rights import hold_to_storage
 from addon.kafkacluster.topic_calls import TopicSize
+from provisioning.limits import limits_of
 from provisioning.models import Plan
 from provisioning.services import Fault, Refusal
 
@@ -56,7 +57,8 @@ def count_cluster(row: SharedCluster) -> int:
             stored_bytes=sum(size.bytes for size in own),
             usage_at=at,
         )
-    for tenant in row.tenants.filter(removed_at=None).select_related("resource__plan"):
+    live = row.tenants.filter(removed_at=None).select_related("resource__plan")
+    for tenant in live.prefetch_related("resource__limit_overrides"):
         hold_to_storage(tenant)
     return len(tenants)
 
@@ -77,7 +79,7 @@ def _estimates(tenants: list[Tenant], owned: dict[str, list[TopicSize]], at: dat
 
 def check_fits(tenant: Tenant, plan: Plan) -> None:
     """Raise Refusal when the tenant, as last counted, keeps more than `plan` allows; it says what is too much."""
-    limits = plan.limits
+    limits = limits_of(tenant.resource, plan=plan)
     over = [
         text
         for used, limit, text in (

@@ -94,7 +94,7 @@ def admitted(token: str, address: str) -> int:
 def _refusal(site: Site) -> AppAnswer | None:
     if site.resource.state != ResourceState.PROVISIONED or site.ended_at:
         return _problem(410, "app_ended", "No longer available", _GONE, site=site)
-    if not can(site.resource, Capability.LIVE_APP):
+    if site.resource.suspended_at or not can(site.resource, Capability.LIVE_APP):
         return _problem(403, "service_inactive", "Service no longer active", _INACTIVE, site=site)
     return None
 

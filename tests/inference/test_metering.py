@@ -156,6 +156,39 @@ def test_the_key_of_a_removed_addon_is_refused_by_every_process_within_a_second(
     assert refused_everywhere_after(addon) < 1.0
 
 
+def test_a_suspended_key_is_refused_with_the_reason_by_every_process_and_works_again(
+    gateway: Gateway,
+) -> None:
+    addon = gateway.provision("nova-lite")
+    use_in_every_process(addon)
+    gateway.manage("suspend", addon.uuid, "--reason", "Unusual traffic.")
+    time.sleep(1.0)
+    refused = [addon.say() for _ in range(10)]
+    assert {answer.status_code for answer in refused} == {403}
+    assert refused[0].json()["error"]["code"] == "addon_suspended"
+    assert "Unusual traffic." in refused[0].json()["message"]
+    gateway.manage("resume", addon.uuid)
+    time.sleep(1.0)
+    assert {addon.say().status_code for _ in range(10)} == {200}
+
+
+def test_an_overridden_limit_reaches_every_process_and_ends_at_its_time(gateway: Gateway) -> None:
+    addon = gateway.provision("nova-lite")
+    use_in_every_process(addon)
+    gateway.rows(
+        "INSERT INTO provisioning_limitoverride (resource_id, name, value, reason, created_by, ends_at) "
+        "SELECT id, 'requests_per_minute', 7, 'test', 'test', now() + interval '1 day' "
+        "FROM provisioning_resource WHERE uuid = %s RETURNING id",
+        addon.uuid,
+    )
+    time.sleep(1.0)
+    told = [addon.say().headers["x-ratelimit-limit-requests"] for _ in range(5)]
+    assert told == ["7"] * 5
+    gateway.rows("UPDATE provisioning_limitoverride SET ends_at = now() RETURNING id")
+    time.sleep(1.0)
+    assert [addon.say().headers["x-ratelimit-limit-requests"] for _ in range(5)] == ["150"] * 5
+
+
 def test_a_changed_plan_reaches_every_process_within_a_second(gateway: Gateway) -> None:
     addon = gateway.provision("nova-lite")
     use_in_every_process(addon)

@@ -27,7 +27,7 @@ New = Callable[..., Customer]
 
 def begin(shop: Customer, topic: str, *, partition: int | None = None, offset: int | None = None) -> Export:
     assert shop.resource.plan is not None
-    limits = Limits.of(shop.resource.plan)
+    limits = Limits.of(shop.resource)
     return begin_export(shop.tenant, limits, topic=topic, partition=partition, offset=offset, actor=ADA)
 
 

@@ -51,7 +51,7 @@ def look(
     shop: Customer, topic: str, *, partition: int | None = None, position: Position | None = None
 ) -> Found:
     assert shop.resource.plan is not None
-    limits = Limits.of(shop.resource.plan)
+    limits = Limits.of(shop.resource)
     return browse(shop.tenant, limits, topic=topic, partition=partition, position=position)
 
 
@@ -132,7 +132,7 @@ def test_a_look_is_bounded_in_bytes_by_what_the_plan_gives_at_once(customer: New
     fill(shop, topic, 20, size=100_000, as_operator=True)
     found = look(shop, topic, partition=0, position=Position(kind="earliest"))
     assert shop.resource.plan is not None
-    most = budget(Limits.of(shop.resource.plan))
+    most = budget(Limits.of(shop.resource))
     taken = sum(record.size for record in found.records)
     # The last answer of Kafka may hold as much again.
     assert most <= taken < 2 * most

@@ -97,7 +97,7 @@ def runners_on(row: SharedCluster, customer: New) -> list[Runner]:
 
 def limits_of(shop: Customer) -> Limits:
     assert shop.resource.plan
-    return Limits.of(shop.resource.plan)
+    return Limits.of(shop.resource)
 
 
 def topic_of(shop: Customer, partitions: int) -> str:

@@ -1,27 +1,30 @@
 """Suspension by operators, and stored data at the limit: clients are refused, nothing is lost, all comes back."""
 
-import io
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from confluent_kafka import KafkaException, Producer
-from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from addon.kafkacluster import rights
-from addon.kafkacluster.cluster import Cluster, Grant
-from addon.kafkacluster.limits import in_bytes
+from addon.kafkacluster.cluster import PRODUCE_QUOTA, Cluster, Grant
+from addon.kafkacluster.limits import Limits, in_bytes
 from addon.kafkacluster.models import Tenant
 from addon.kafkacluster.notices import notices
 from addon.kafkacluster.reconcile import reconcile_clusters
-from addon.kafkacluster.tenants import grants_of, left_of
+from addon.kafkacluster.tenants import left_of
 from addon.kafkacluster.usage import count_usage
 from operators.roles import Role
-from provisioning.models import AuditEvent, Plan
+from provisioning import suspension
+from provisioning.limits import set_override
+from provisioning.models import AuditEvent, LimitOverride, Plan
 from provisioning.services import Refusal, service_of
+from provisioning.sweep import sweep
 from sso.doors import Dashboard
 from sso.events import customer_events
 from tests.kafkacluster.conftest import Customer
@@ -51,7 +54,7 @@ def events(shop: Customer) -> list[str]:
 
 def suspend(shop: Customer) -> None:
     """Suspend, and play the worker that is woken."""
-    rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+    suspension.suspend(shop.resource.pk, reason=REASON, actor="operator")
     assert rights.apply_due_rights() == 1
 
 
@@ -64,17 +67,15 @@ def test_a_suspended_tenant_s_clients_are_refused_and_find_everything_again(
     suspend(shop)
     assert shop.send(topic) == "TOPIC_AUTHORIZATION_FAILED"
     assert shop.receive(topic) in ("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED")
-    assert told_above(shop) == ["This tenant is suspended"]
-    rights.resume(shop.resource.pk, actor="operator")
+    suspension.resume(shop.resource.pk, actor="operator")
     rights.apply_due_rights()
     assert shop.receive(topic) == [b"before"]
     assert shop.send(topic, b"after") is None
-    assert told_above(shop) == []
     shop.refresh()
     assert shop.config == config
     assert events(shop) == [
-        f"Suspended: clients are refused: {REASON}",
-        "Suspension ended: clients can connect again",
+        f"Suspended: {REASON}",
+        "Suspension ended",
     ]
 
 
@@ -99,7 +100,7 @@ def test_a_connection_that_is_open_is_refused_at_once_and_let_in_again(
     assert send() is None
     suspend(shop)
     assert send() == "TOPIC_AUTHORIZATION_FAILED"
-    rights.resume(shop.resource.pk, actor="operator")
+    suspension.resume(shop.resource.pk, actor="operator")
     rights.apply_due_rights()
     deadline = time.monotonic() + 15
     while (outcome := send()) is not None and time.monotonic() < deadline:
@@ -114,9 +115,9 @@ def test_a_connection_that_is_open_is_refused_at_once_and_let_in_again(
 def test_a_suspension_is_kept_by_the_comparison_and_may_be_repeated(customer: New, cluster: Cluster) -> None:
     shop = customer()
     for _ in range(2):
-        rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+        suspension.suspend(shop.resource.pk, reason=REASON, actor="operator")
     rights.apply_due_rights()
-    assert AuditEvent.objects.filter(event="kafka.suspended").count() == 1
+    assert AuditEvent.objects.filter(event="resource.suspended").count() == 1
     assert [found for found in reconcile_clusters(fix=True).differences if found.user == shop.user] == []
     cluster.grant(shop.user, [Grant("TOPIC", shop.tenant.prefix, "READ")])
     reconcile_clusters(fix=True)
@@ -132,7 +133,7 @@ def test_a_worker_is_woken_and_a_lost_wake_up_or_an_absent_broker_only_delays(
 ) -> None:
     shop = customer()
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
-        rights.suspend(shop.resource.pk, reason=REASON, actor="operator")
+        suspension.suspend(shop.resource.pk, reason=REASON, actor="operator")
     assert woken.rows("kafkacluster.apply_rights") == [shop.tenant.pk]
     broker_away(True)
     assert rights.apply_due_rights() == 0
@@ -150,8 +151,8 @@ def test_a_suspended_tenant_can_be_removed_and_changed(customer: New, cluster: C
     run_operations(shop.resource)
     assert cluster.grants(shop.user) == {}
     Partner("kafkacluster").delete(shop.resource.uuid)
-    with pytest.raises(Refusal, match="Only a provisioned tenant"):
-        rights.resume(shop.resource.pk, actor="operator")
+    with pytest.raises(Refusal, match="Only a provisioned resource"):
+        suspension.resume(shop.resource.pk, actor="operator")
     run_operations(shop.resource)
     assert left_of(cluster, shop.tenant) == []
 
@@ -161,7 +162,7 @@ def test_rights_that_are_due_when_a_removal_begins_are_given_to_nobody(
 ) -> None:
     shop = customer()
     suspend(shop)
-    rights.resume(shop.resource.pk, actor="operator")
+    suspension.resume(shop.resource.pk, actor="operator")
     Partner("kafkacluster").delete(shop.resource.uuid)
     rights.apply_due_rights()
     assert cluster.grants(shop.user) == {}
@@ -169,17 +170,24 @@ def test_rights_that_are_due_when_a_removal_begins_are_given_to_nobody(
     run_operations(shop.resource)
 
 
-def test_the_command_suspends_and_resumes_at_once(customer: New, cluster: Cluster) -> None:
-    shop, out = customer(), io.StringIO()
-    with pytest.raises(CommandError, match="Say why"):
-        call_command("suspend_kafka", str(shop.resource.uuid))
-    call_command("suspend_kafka", str(shop.resource.uuid), "--reason", REASON, stdout=out)
-    assert out.getvalue() == f"{shop.user}: clients are refused\n"
-    assert cluster.grants(shop.user) == {}
-    call_command("suspend_kafka", str(shop.resource.uuid), "--resume", stdout=out)
-    assert cluster.grants(shop.user) == {shop.user: grants_of(shop.tenant)}
-    with pytest.raises(CommandError, match="there is no Kafka tenant"):
-        call_command("suspend_kafka", str(uuid.uuid4()))
+def test_an_override_of_rates_reaches_the_cluster_and_ends_there_too(customer: New, cluster: Cluster) -> None:
+    shop = customer()
+    rate, before = Limits.of(shop.resource).produce_bytes_per_second, cluster.quotas(shop.user)[shop.user]
+    override = set_override(
+        shop.resource.pk,
+        name="produce_bytes_per_second",
+        value=10 * rate,
+        ends_at=timezone.now() + timedelta(days=1),
+        reason="a migration",
+        actor="operator",
+    )
+    assert rights.apply_due_rights() == 1
+    assert cluster.quotas(shop.user)[shop.user][PRODUCE_QUOTA] == 10 * before[PRODUCE_QUOTA]
+    assert [found for found in reconcile_clusters(fix=False).differences if found.user == shop.user] == []
+    LimitOverride.objects.filter(pk=override.pk).update(ends_at=timezone.now())
+    assert sweep().overrides == 1
+    assert rights.apply_due_rights() == 1
+    assert cluster.quotas(shop.user)[shop.user] == before
 
 
 def test_operators_suspend_in_the_admin_with_a_reason(admin_client: Client, customer: New) -> None:

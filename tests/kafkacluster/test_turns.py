@@ -22,6 +22,7 @@ from addon.kafkacluster.topics import (
     settle_topics,
 )
 from addon.kafkacluster.turns import turn
+from provisioning import suspension
 from provisioning.models import AuditEvent, Operation
 from provisioning.rotation import rotate_credentials
 from provisioning.services import Fault
@@ -113,9 +114,9 @@ def test_nothing_that_people_and_jobs_do_asks_kafka_within_a_transaction(
     purge_topic(resource, name=name, actor=ADA)
     delete_topic(resource, name=name, actor=ADA)
     settle_topics()
-    rights.suspend(resource, reason="why", actor=ADA)
+    suspension.suspend(resource, reason="why", actor=ADA)
     rights.apply_due_rights()
-    rights.resume(resource, actor=ADA)
+    suspension.resume(resource, actor=ADA)
     rights.apply_due_rights()
     rotate_credentials(resource, requested_by="test")
     run_operations(shop.resource)
@@ -142,14 +143,14 @@ def test_a_suspension_that_ends_while_the_cluster_is_told_of_it_has_the_last_wor
     customer: New, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = customer()
-    rights.suspend(shop.resource.pk, reason="why", actor=ADA)
+    suspension.suspend(shop.resource.pk, reason="why", actor=ADA)
     told, tell = list[set[Grant]](), Cluster.set_grants
 
     def resumed_meanwhile(self: Cluster, user: str, wanted: set[Grant]) -> None:
         tell(self, user, wanted)
         told.append(wanted)
         if len(told) == 1:
-            at_once([lambda: rights.resume(shop.resource.pk, actor=ADA)])
+            at_once([lambda: suspension.resume(shop.resource.pk, actor=ADA)])
 
     monkeypatch.setattr(Cluster, "set_grants", resumed_meanwhile)
     rights.apply_rights(shop.tenant.pk)
@@ -163,9 +164,9 @@ def test_a_removal_takes_rights_after_they_were_given_however_late_that_is(
     customer: New, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = customer()
-    rights.suspend(shop.resource.pk, reason="why", actor=ADA)
+    suspension.suspend(shop.resource.pk, reason="why", actor=ADA)
     rights.apply_due_rights()
-    rights.resume(shop.resource.pk, actor=ADA)
+    suspension.resume(shop.resource.pk, actor=ADA)
     tell = Cluster.set_grants
     began = threading.Event()
 

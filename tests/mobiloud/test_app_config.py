@@ -20,6 +20,7 @@ from addon.mobiloud.models import Answer, Revision, Site, Submission, Upload
 from addon.mobiloud.preview import embed_url, preview_of
 from addon.mobiloud.retention import purge_ended
 from addon.mobiloud.revisions import newest
+from provisioning import suspension
 from provisioning.models import Plan
 from tests.mobiloud.answers import fill, save, start, submit
 from tests.mobiloud.conftest import Customer
@@ -40,6 +41,16 @@ def live(paying: Customer) -> Customer:
     fill(paying)
     assert submit(paying).status_code == 200
     return paying
+
+
+def test_a_suspended_customer_s_app_is_told_as_when_the_service_is_inactive(live: Customer) -> None:
+    suspension.suspend(live.resource.pk, reason="abuse", actor="operator")
+    answer = load(live)
+    assert (answer.status_code, answer.json()["error"]["id"]) == (403, "service_inactive")
+    assert answer["Cache-Control"] == "no-store"
+    assert "abuse" not in answer.content.decode()
+    suspension.resume(live.resource.pk, actor="operator")
+    assert load(live).status_code == 200
 
 
 def test_the_published_revision_is_answered_with_an_etag_that_saves_the_rest(live: Customer) -> None:

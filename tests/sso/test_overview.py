@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from provisioning import audit
+from provisioning import audit, suspension
 from provisioning.models import AuditEvent, Operation, PlatformAccess, Resource
 from provisioning.resources import change_plan
 from provisioning.services import all_services
@@ -290,3 +290,20 @@ def test_every_icon_that_a_page_names_is_in_the_sprite() -> None:
         named |= {service.icon, *(page.icon for page in service.pages)}
     assert named
     assert named <= listed
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_suspension_is_told_with_its_reason_until_it_ends(
+    ready: Callable[..., Resource], opened: Opened, slug: str
+) -> None:
+    resource = ready(slug)
+    suspension.suspend(resource.pk, reason="Your app sends spam.", actor="operator ada")
+    browser = opened(resource)
+    text = html(browser, resource)
+    for shown in ("This add-on is suspended", "Your app sends spam.", "Suspended: Your app sends spam."):
+        assert shown in text
+    assert "operator ada" not in text
+    suspension.resume(resource.pk, actor="operator ada")
+    text = html(browser, resource)
+    assert "This add-on is suspended" not in text
+    assert "Suspension ended" in text

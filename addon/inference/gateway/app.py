@@ -14,7 +14,7 @@ from addon.inference.config import upstream_settings
 from addon.inference.gateway import metrics
 from addon.inference.gateway.calls import Rooms
 from addon.inference.gateway.chat import chat
-from addon.inference.gateway.errors import ApiError, failed
+from addon.inference.gateway.errors import ApiError, failed, suspended
 from addon.inference.gateway.failures import Failures
 from addon.inference.gateway.http import ClientGone, Exchange
 from addon.inference.gateway.keys import Caller, Keys
@@ -113,6 +113,8 @@ class Gateway:
                     await rooms.keys.limit_wrong(exchange.address)
                 raise
         exchange.caller = caller
+        if caller.suspension is not None:
+            raise suspended(caller.suspension)
         if handler:
             await handler(exchange, rooms, caller, request_id)
         elif path == "/v1/models":

@@ -47,6 +47,16 @@ def unauthenticated() -> ApiError:
     )
 
 
+def suspended(reason: str) -> ApiError:
+    """403: an operator keeps the customer out, for a reason that the customer may read."""
+    return ApiError(
+        403,
+        f"This add-on is suspended: {reason} Nothing is lost, and the key works again when the suspension ends. "
+        "Please contact support.",
+        code="addon_suspended",
+    )
+
+
 def unavailable(message: str, *, retry_after: int = 5) -> ApiError:
     """503: nothing is wrong with the request, and later it will work."""
     return ApiError(503, message, code="unavailable", headers={"retry-after": str(retry_after)})

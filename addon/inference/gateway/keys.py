@@ -22,7 +22,8 @@ from addon.inference.gateway.errors import ApiError, unauthenticated, unavailabl
 from addon.inference.service import KEY_PREFIX
 from provisioning import attempts
 from provisioning.credentials import find_credential, key_public_id
-from provisioning.models import Credential, Plan
+from provisioning.limits import limits_of, standing_overrides, with_overrides
+from provisioning.models import Credential, LimitOverride, Plan
 from provisioning.states import LIVE_STATES, CredentialState
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,8 @@ class Caller:
     plan: str
     requests_per_minute: int
     tokens_per_minute: int | None
+    suspension: str | None = None
+    """Why an operator keeps the customer out; None when none does."""
 
 
 class _Kept:
@@ -146,15 +149,32 @@ def _still_good(ids: list[UUID]) -> dict[UUID, Caller]:
         pk__in=ids, resource__state__in=LIVE_STATES, resource__service="inference"
     ).exclude(state=CredentialState.REVOKED)
     found = live.exclude(retires_at__lte=timezone.now()).values_list(
-        "pk", "resource_id", "resource__uuid", "resource__region", "resource__plan_id"
+        "pk",
+        "resource_id",
+        "resource__uuid",
+        "resource__region",
+        "resource__plan_id",
+        "resource__suspended_at",
+        "resource__suspension_reason",
     )
     plans = {
         pk: (slug, limits)
         for pk, slug, limits in Plan.objects.filter(service="inference").values_list("pk", "slug", "limits")
     }
+    overrides: dict[int, list[LimitOverride]] = {}
+    for override in standing_overrides().filter(resource__service="inference"):
+        overrides.setdefault(override.resource_id, []).append(override)
     return {
-        pk: _caller(pk, resource, str(of), region, *plans[plan])
-        for pk, resource, of, region, plan in found
+        pk: _caller(
+            pk,
+            resource,
+            str(of),
+            region,
+            plans[plan][0],
+            with_overrides(plans[plan][1], overrides.get(resource, ())),
+            reason if since else None,
+        )
+        for pk, resource, of, region, plan, since, reason in found
         if plan in plans
     }
 
@@ -164,12 +184,25 @@ def caller_of(credential: Credential) -> Caller | None:
     resource = credential.resource
     if resource.state not in LIVE_STATES or resource.plan is None or resource.service != "inference":
         return None
-    plan = resource.plan
-    return _caller(credential.pk, resource.pk, str(resource.uuid), resource.region, plan.slug, plan.limits)
+    return _caller(
+        credential.pk,
+        resource.pk,
+        str(resource.uuid),
+        resource.region,
+        resource.plan.slug,
+        limits_of(resource),
+        resource.suspension_reason if resource.suspended_at else None,
+    )
 
 
 def _caller(
-    credential: UUID, resource: int, resource_uuid: str, region: str, plan: str, limits: Mapping[str, Any]
+    credential: UUID,
+    resource: int,
+    resource_uuid: str,
+    region: str,
+    plan: str,
+    limits: Mapping[str, Any],
+    suspension: str | None,
 ) -> Caller:
     return Caller(
         credential_id=credential,
@@ -179,4 +212,5 @@ def _caller(
         plan=plan,
         requests_per_minute=limits["requests_per_minute"],
         tokens_per_minute=limits.get("tokens_per_minute"),
+        suspension=suspension,
     )
