@@ -4,6 +4,7 @@ python -m addon.env_example > .env.example
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -26,13 +27,21 @@ _HEAD = """\
 """
 
 
-def env_example() -> str:
-    """The whole text. A variable without a default is needed in production."""
-    sections: list[tuple[str, type[BaseSettings], str]] = [("The project", Environment, "")]
-    sections += [
+@dataclass(frozen=True)
+class Variable:
+    """One variable, under its full name."""
+
+    name: str
+    field: FieldInfo
+
+
+def sections() -> Iterator[tuple[str, list[Variable]]]:
+    """Every variable, under titles. One without a default is needed in production."""
+    known: list[tuple[str, type[BaseSettings], str]] = [("The project", Environment, "")]
+    known += [
         (f"What Heroku and we share about {name.lower()}", PartnerSecrets, f"{name}_") for name in _SERVICES
     ]
-    sections += [
+    known += [
         ("Single sign-on and dashboard sessions", SSOEnvironment, "SSO_"),
         ("Billing", BillingEnvironment, "BILLING_"),
         ("Operators' sessions", OperatorsEnvironment, "OPERATOR_"),
@@ -43,10 +52,19 @@ def env_example() -> str:
         ("MobiLoud", MobiLoudEnvironment, "MOBILOUD_"),
         ("MobiLoud's preview by Appetize.io", AppetizeEnvironment, "APPETIZE_"),
     ]
+    for title, settings, prefix in known:
+        yield (
+            title,
+            [Variable(prefix + name.upper(), field) for name, field in settings.model_fields.items()],
+        )
+
+
+def env_example() -> str:
+    """The whole text."""
     parts = [_HEAD]
-    for title, settings, prefix in sections:
+    for title, variables in sections():
         parts.append(f"\n# --- {title}\n")
-        parts += [_entry(prefix + name.upper(), field) for name, field in settings.model_fields.items()]
+        parts += [_entry(variable.name, variable.field) for variable in variables]
     return "".join(parts)
 
 
