@@ -16,9 +16,9 @@ from addon.env_example import sections
 _HEAD = """\
 # Settings
 
-All settings come from the environment. They are read and checked when a process starts: one that does not fit stops it
-with the variable's name, and `manage.py check --deploy` says what is weak. `.env.example` holds the same list to be filled
-in. This page follows from the code: `python -m addon.settings_reference > docs/settings.md`.
+All settings come from the environment. They are read and checked when a process starts: one that does not fit stops
+it with the variable's name, and `manage.py check --deploy` says what is weak. `.env.example` holds the same list to be
+filled in. This page follows from the code: `python -m addon.settings_reference > docs/settings.md`.
 
 A variable marked **needed** has no default in production; *secret* ones are never written into logs or pages.
 """
@@ -32,7 +32,7 @@ Read by the `Procfile` and `gunicorn.conf.py` themselves.
 | `PORT` | whole number | 8000 | Port of the web; Heroku sets it. |
 | `WEB_CONCURRENCY` | whole number | 2 | Processes of a web dyno; Heroku sets it by the dyno's size. |
 | `WORKER_CONCURRENCY` | whole number | 4 | Tasks that one worker runs at once. |
-| `FORWARDED_ALLOW_IPS` | addresses | all on Heroku, else 127.0.0.1 | Proxies whose `X-Forwarded-` headers are believed. |
+| `FORWARDED_ALLOW_IPS` | addresses | all on Heroku, else 127.0.0.1 | Proxies whose `X-Forwarded-` headers count. |
 | `ADDONWORKS_ENV_FILE` | path | .data/local.env | File that fills in what the environment leaves out; empty: none. |
 | `PROMETHEUS_MULTIPROC_DIR` | path | a folder of its own | Where the processes of a web count for `/metrics`. |
 """
