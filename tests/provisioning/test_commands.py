@@ -94,6 +94,7 @@ def test_a_sweep_by_hand_says_what_it_touched(plans: None) -> None:
         "revocations": 0,
         "alarms": 0,
         "given_up": 0,
+        "overrides": 0,
     }
 
 
