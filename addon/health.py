@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from addon.kafkacluster.placement import cluster_health
+from mail.metrics import MailCollector
 from provisioning.metrics import DatabaseCollector
 from provisioning.models import Heartbeat
 from provisioning.sweep import HEARTBEAT
@@ -84,6 +85,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"id": "not_found", "message": "There is nothing here."}, status=404)
     registry = CollectorRegistry()
     registry.register(DatabaseCollector())
+    registry.register(MailCollector())
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:

@@ -173,6 +173,7 @@ CELERY_BEAT_SCHEDULE = {
     "advisories": _every(15.0, "advisories.follow", queue="notices"),
     "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),
     "mail-feed": _every(20.0, "mail.read_feed", queue="notices"),
+    "mail-purge": _every(crontab(hour=3, minute=40), "mail.purge", queue="maintenance", expires=3600),
     "mail-contacts": _every(60.0, "mail.read_contacts", queue="notices"),
 }
 
@@ -236,6 +237,8 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = _MAIL.default_from_email
 MAIL_PER_SECOND, MAIL_WORKERS = _MAIL.mail_per_second, _MAIL.mail_workers
 MAIL_LEASE_SECONDS = _MAIL.mail_lease_seconds
 MAIL_KEEP_TRYING_HOURS = _MAIL.mail_keep_trying_hours
+MAIL_TEXT_DAYS = _MAIL.mail_text_days
+MAIL_RETENTION_DAYS = _MAIL.mail_retention_days
 MAIL_EVENTS_URL, MAIL_EVENTS_KEY = _MAIL.mail_events_url, _MAIL.mail_events_key.get_secret_value()
 MAIL_EVENTS_LAG_SECONDS = _MAIL.mail_events_lag_seconds
 MAIL_WEBHOOK_KEYS = secret_list(_MAIL.mail_webhook_keys)

@@ -11,7 +11,7 @@ from advisories.scope import service_filters
 from provisioning.services import Refusal
 
 _CVE = re.compile(r"^CVE-\d{4}-\d{4,19}$")
-_LISTS = ("services", "plans", "regions")
+_LISTS = ("services", "plans", "regions", "features")
 _MOMENTS = (
     "created_from",
     "created_until",

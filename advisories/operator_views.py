@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from advisories import delivery, drafting, exports, letters, rotation
+from advisories.features import features
 from advisories.forms import read_about, read_given_scope, read_said
 from advisories.models import Advisory, Kind, Purpose, Severity, Version, VersionState
 from advisories.progress import evidence, progress_of
@@ -102,6 +103,7 @@ def _form_values(request: OperatorRequest, version: Version | None) -> dict[str,
             for plan in Plan.objects.filter(service__in=all_services()).order_by("service", "position")
         ],
         "regions": sorted({region for plan in Plan.objects.all() for region in plan.regions}),
+        "features": [(one.name, one.label) for one in features().values()],
         "filters": [(one, one.choices(), given.get(one.name, [])) for one in service_filters()],
         "uuids": "\n".join(given["uuids"])
         if isinstance(given.get("uuids"), list)

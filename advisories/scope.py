@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from advisories.features import features
 from provisioning.models import Credential, PlanPeriod, Resource
 from provisioning.states import LIVE_STATES
 
@@ -47,16 +48,19 @@ def service_filters() -> list[ServiceFilter]:
 def read_scope(given: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical form of a scope as it is saved; BadScope says what is wrong.
 
-    services, plans (`service:plan`, now or in the period of use), regions: lists of names. created_from,
-    created_until: when the resource was made. used_from, used_until: it existed at some time in between. credentials:
-    public ids. credentials_from, credentials_until: a credential was issued in between. uuids: an uploaded list.
-    include_removed: also resources that have been removed. And a list of values for each registered filter.
+    services, plans (`service:plan`, now or in the period of use), regions, features (one of them is used, see
+    `advisories.features`): lists of names. created_from, created_until: when the resource was made. used_from,
+    used_until: it existed at some time in between. credentials: public ids. credentials_from, credentials_until: a
+    credential was issued in between. uuids: an uploaded list. include_removed: also resources that have been removed.
+    And a list of values for each registered filter.
     """
     scope: dict[str, Any] = {}
-    for name in ("services", "plans", "regions", "credentials", *_filters):
+    for name in ("services", "plans", "regions", "features", "credentials", *_filters):
         values = sorted({str(value).strip() for value in given.get(name) or []} - {""})
         if values:
             scope[name] = values
+    if unknown := set(scope.get("features", ())) - features().keys():
+        raise BadScope(f"There is no feature {min(unknown)[:60]}.")
     for name in _MOMENTS:
         if moment := _moment(given.get(name)):
             scope[name] = moment.isoformat()
@@ -107,6 +111,8 @@ def resources_in(scope: Mapping[str, Any]) -> "QuerySet[Resource]":
         if scope.get("credentials"):
             credentials = credentials.filter(public_id__in=scope["credentials"])
         found = found.filter(pk__in=credentials.values("resource_id"))
+    if scope.get("features"):
+        found = _using(found, scope["features"], moments["used_from"], moments["used_until"])
     for name, own in _filters.items():
         if values := scope.get(name):
             found = own.narrow(found, values)
@@ -128,11 +134,14 @@ def describe(scope: Mapping[str, Any]) -> list[tuple[str, str]]:
         "credentials_until": "Credential issued before",
         **{name: own.label for name, own in _filters.items()},
     }
+    known = features()
     told = [
         (label, ", ".join(value) if isinstance(value, list) else f"{_moment(value):%Y-%m-%d %H:%M} UTC")
         for name, label in labels.items()
         if (value := scope.get(name))
     ]
+    if named := scope.get("features"):
+        told.append(("Feature", ", ".join(known[name].label if name in known else name for name in named)))
     if listed := scope.get("uuids"):
         told.append(("Uploaded list", f"{len(listed)} {'resource' if len(listed) == 1 else 'resources'}"))
     if scope.get("include_removed"):
@@ -157,6 +166,19 @@ def _on_plans(
     if begin:
         periods = periods.filter(Q(ends_at=None) | Q(ends_at__gt=begin))
     return found.filter(pk__in=periods.values("resource_id"))
+
+
+def _using(
+    found: "QuerySet[Resource]", names: list[str], begin: datetime | None, until: datetime | None
+) -> "QuerySet[Resource]":
+    """That used one of these features, in the scope's period of use where the service keeps times."""
+    known, wanted = features(), Q(pk__in=[])
+    for name in names:
+        if name not in known:
+            # Left out it would widen the scope, or forget somebody.
+            raise BadScope(f"There is no feature {name[:60]} any more.")
+        wanted |= Q(pk__in=known[name].used_by(begin, until))
+    return found.filter(wanted)
 
 
 def _between(field: str, begin: datetime | None, until: datetime | None) -> dict[str, datetime]:

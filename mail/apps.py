@@ -13,9 +13,16 @@ class MailConfig(AppConfig):
         """Register the system checks, the page of every dashboard, and the words of our events."""
         from mail import checks  # noqa: F401 - importing registers them
         from mail.events import TOLD
+        from operators import navigation
+        from operators.roles import Role, restrict_view
         from provisioning.services import Page
         from sso.events import tell
         from sso.frame import add_page
 
         add_page(Page("Contacts", "users-group", "mail:contacts"))
         tell(TOLD)
+        readers = (Role.SUPPORT, Role.SECURITY)
+        restrict_view("mail.mail", *readers)
+        navigation.register(
+            "Records", "Mails", icon="send", url_name="admin:mail_mail_changelist", roles=readers
+        )

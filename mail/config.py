@@ -38,6 +38,16 @@ class MailEnvironment(BaseSettings):
     mail_keep_trying_hours: int = Field(
         default=72, ge=1, description="A mail that nobody accepted for this long has failed."
     )
+    mail_text_days: int = Field(
+        default=90,
+        ge=1,
+        description="How long the words of a mail are kept; its address and fate stay longer.",
+    )
+    mail_retention_days: int = Field(
+        default=400,
+        ge=1,
+        description="How long a mail's row is kept, unless an advisory needs it as evidence, and contacts that left.",
+    )
     mail_events_url: str = Field(
         default="",
         description="Address of the provider's events in Mailgun's form (https://api.mailgun.net/v3/<domain>/events).",

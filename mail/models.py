@@ -67,6 +67,10 @@ class Mail(models.Model):
                 fields=["-urgent", "next_attempt_at", "id"], condition=Q(state="queued"), name="mail_due"
             ),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="mail_in_doubt"),
+            models.Index(
+                fields=["created_at"], condition=Q(state__in=["queued", "sending"]), name="mail_waiting"
+            ),
+            models.Index(fields=["created_at"], name="mail_by_age"),
             models.Index(Lower("to"), F("created_at").desc(), name="mail_by_address"),
         ]
         constraints = [

@@ -3,7 +3,7 @@
 from celery import current_app, shared_task
 from django.conf import settings
 
-from mail import contacts_reading, sending, settling
+from mail import contacts_reading, retention, sending, settling
 from mail.sending import BATCH
 
 _LEASE = settings.MAIL_LEASE_SECONDS
@@ -42,6 +42,12 @@ def read_feed() -> None:
 def read_contacts() -> None:
     """Ask Heroku for the people of some resources' apps."""
     contacts_reading.read_due()
+
+
+@shared_task(name="mail.purge", time_limit=1800, soft_time_limit=1700)
+def purge() -> None:
+    """Delete what is older than it is to be kept."""
+    retention.purge()
 
 
 def wake_all() -> None:

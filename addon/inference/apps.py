@@ -8,3 +8,10 @@ class InferenceConfig(AppConfig):
 
     name = "addon.inference"
     verbose_name = "Inference"
+
+    def ready(self) -> None:
+        """Tell advisories which models a resource has used."""
+        from addon.inference.affected import features
+        from advisories.features import register
+
+        register(features)

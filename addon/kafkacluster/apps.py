@@ -16,7 +16,7 @@ class KafkaClusterConfig(AppConfig):
             checks,  # noqa: F401 - importing registers them
         )
         from addon.kafkacluster.events import TOLD
-        from advisories import scope
+        from advisories import features, scope
         from operators import navigation
         from operators.roles import Role, grant
         from sso.events import tell
@@ -24,6 +24,7 @@ class KafkaClusterConfig(AppConfig):
         tell(TOLD)
         for found in affected.filters():
             scope.register(found)
+        features.register(affected.features)
         for permission in ("change_tenant", "add_sharedcluster", "change_sharedcluster"):
             grant(f"kafkacluster.{permission}", Role.OPERATOR)
         navigation.register(

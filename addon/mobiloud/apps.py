@@ -11,13 +11,16 @@ class MobiLoudConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the words of our events, and what operators see of us."""
+        from addon.mobiloud.affected import features
         from addon.mobiloud.events import TOLD
         from addon.mobiloud.queue import concerns
+        from advisories.features import register
         from operators import navigation, overview
         from operators.roles import Role
         from sso.events import tell
 
         tell(TOLD)
+        register(features)
         readers = (Role.SUPPORT, Role.OPERATOR)
         navigation.register(
             "Customers",

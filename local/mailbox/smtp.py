@@ -1,9 +1,14 @@
-"""An SMTP server on asyncio (RFC 5321: EHLO, HELO, MAIL, RCPT, DATA, RSET, NOOP, QUIT), with faults to order."""
+"""An SMTP server on asyncio (RFC 5321: EHLO, HELO, MAIL, RCPT, DATA, RSET, NOOP, QUIT), with faults to order.
+
+With a certificate it also speaks STARTTLS (RFC 3207) or TLS from the start (RFC 8314), and then takes AUTH PLAIN.
+"""
 
 import asyncio
 import contextlib
 import random
 import re
+import ssl
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,8 +48,17 @@ class Faults:
 class SmtpServer:
     """One server; every accepted mail goes to `mailbox`, and what becomes of it is told there."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        *,
+        certificate: ssl.SSLContext | None = None,
+        tls_from_the_start: bool = False,
+    ) -> None:
         self.mailbox, self.faults = mailbox, Faults()
+        self._certificate, self._tls_from_the_start = certificate, tls_from_the_start
+        self.logins: list[str] = []
+        """User and password of each AUTH PLAIN, with a NUL between; any are let in."""
         self._tell: Teller | None = None
         self._chance = random.Random(self.faults.seed)  # noqa: S311
         self._server: asyncio.Server | None = None
@@ -62,7 +76,8 @@ class SmtpServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port."""
-        self._server = await asyncio.start_server(self._converse, host, port, limit=MAIL_LARGEST)
+        context = self._certificate if self._tls_from_the_start else None
+        self._server = await asyncio.start_server(self._converse, host, port, limit=MAIL_LARGEST, ssl=context)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -86,6 +101,7 @@ class SmtpServer:
             writer.write(line.encode() + b"\r\n")
             await writer.drain()
 
+        encrypted = self._certificate is not None and self._tls_from_the_start
         if self._happens(self.faults.refuse_connection):
             await say("421 too busy, come again")
             return
@@ -96,7 +112,21 @@ class SmtpServer:
             verb, _, rest = line.strip().partition(b" ")
             match verb.upper():
                 case b"EHLO":
-                    await say("250-mailbox\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 PIPELINING")
+                    offers = [*(["AUTH PLAIN"] if encrypted else []), "8BITMIME", "SMTPUTF8", "PIPELINING"]
+                    if self._certificate and not encrypted:
+                        offers.insert(0, "STARTTLS")
+                    await say(
+                        "250-mailbox\r\n"
+                        + "".join(f"250-{offer}\r\n" for offer in offers[:-1])
+                        + f"250 {offers[-1]}"
+                    )
+                case b"STARTTLS" if self._certificate and not encrypted:
+                    await say("220 go ahead")
+                    await writer.start_tls(self._certificate)
+                    encrypted, sender, recipients = True, None, []
+                case b"AUTH" if encrypted and rest.upper().startswith(b"PLAIN "):
+                    self.logins.append(b64decode(rest[6:]).decode(errors="replace").strip("\0"))
+                    await say("235 2.7.0 welcome")
                 case b"HELO" | b"NOOP":
                     await say("250 fine")
                 case b"MAIL" if (found := _ADDRESS.match(rest)) and sender is None:

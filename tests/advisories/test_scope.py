@@ -1,12 +1,14 @@
 """Who a scope means."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from addon.inference.models import UsageTotal
+from addon.mobiloud.models import Site, Submission
 from advisories.scope import BadScope, describe, read_scope, resources_in
 from provisioning.models import Credential, Resource
 from tests.support.partner import Partner
@@ -92,6 +94,49 @@ def test_kafka_s_own_filter_names_its_clusters(plans: None) -> None:
 
     assert "kafka_cluster" in [one.name for one in service_filters()]
     assert means(kafka_cluster=["no-such-cluster"]) == set()
+
+
+def asked(resource: Resource, model: str, day: datetime) -> None:
+    """Let a resource have used a model on a day."""
+    counts = dict.fromkeys(
+        ["hung_up", "broken", "refused", "limited", "failed", "input_tokens", "output_tokens", "cached_tokens", "search_units"],
+        0,
+    )
+    UsageTotal.objects.create(
+        resource=resource, period="day", start=day, model=model, requests=1, peak_requests=1, peak_tokens=1,
+        durations=[], first_bytes=[], **counts,
+    )  # fmt: skip
+
+
+def test_features_are_told_by_the_services_and_within_the_times_of_use_where_they_keep_them(
+    three: dict[str, Resource],
+) -> None:
+    us, eu, app = (str(three[name].uuid) for name in ("us", "eu", "app"))
+    Resource.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    asked(three["us"], "nova-pro", datetime(2026, 11, 3, tzinfo=UTC))
+    asked(three["eu"], "nova-pro", datetime(2026, 11, 9, tzinfo=UTC))
+    asked(three["eu"], "nova-lite", datetime(2026, 11, 3, tzinfo=UTC))
+    Submission.objects.create(
+        site=Site.objects.get_or_create(resource=three["app"])[0],
+        state="submitted", submitted_at=timezone.now(), plan="starter",
+    )  # fmt: skip
+    pro = ["inference:model:nova-pro"]
+    assert means(features=pro) == {us, eu}
+    assert means(features=pro, used_from="2026-11-03T18:00", used_until="2026-11-09T00:00") == {us}
+    assert means(features=pro, used_from="2026-11-09T18:00") == {eu}
+    assert means(features=[*pro, "mobiloud:submission"]) == {us, eu, app}
+    assert means(features=[*pro, "mobiloud:submission"], services=["mobiloud"]) == {app}
+    assert (
+        means(features=["kafkacluster:topics", "kafkacluster:consumer-groups", "mobiloud:published"]) == set()
+    )
+    assert dict(describe({"features": pro}))["Feature"] == "Inference: model nova-pro"
+
+
+def test_a_saved_feature_that_no_service_knows_any_more_neither_widens_a_scope_nor_forgets_anybody() -> None:
+    with pytest.raises(BadScope):
+        read_scope({"features": ["inference:model:gone"]})
+    with pytest.raises(BadScope):
+        resources_in({"features": ["inference:model:gone"]})
 
 
 @pytest.mark.parametrize("given", [{"uuids": "not-a-uuid"}, {"created_from": "yesterday"}])

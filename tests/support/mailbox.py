@@ -1,6 +1,7 @@
 """The stand-in mail provider in a thread of the test, real over the network, with its inside to look at."""
 
 import asyncio
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ API_KEY = "key-of-the-feed"
 class Provider:
     """A running provider: where it listens, what it got, and how it shall misbehave."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, certificate: ssl.SSLContext | None = None, tls_from_the_start: bool = False
+    ) -> None:
         self.mailbox = Mailbox()
-        self.smtp = SmtpServer(self.mailbox)
+        self.smtp = SmtpServer(self.mailbox, certificate=certificate, tls_from_the_start=tls_from_the_start)
         self.web = Web(self.mailbox, self.smtp, api_key=API_KEY)
         self.smtp_port = self.web_port = 0
 
@@ -63,9 +66,12 @@ class Provider:
 
 
 @contextmanager
-def running_provider() -> Iterator[Provider]:
-    """A provider on ports of its own."""
-    provider, started = Provider(), threading.Event()
+def running_provider(
+    *, certificate: ssl.SSLContext | None = None, tls_from_the_start: bool = False
+) -> Iterator[Provider]:
+    """A provider on ports of its own; with a certificate it offers STARTTLS, or wants TLS from the start."""
+    provider = Provider(certificate=certificate, tls_from_the_start=tls_from_the_start)
+    started = threading.Event()
     loop = asyncio.new_event_loop()
 
     async def start() -> web.AppRunner:

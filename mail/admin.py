@@ -1,0 +1,74 @@
+"""Operators' view of the outbox: what was sent to whom, and what became of it. Read-only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+
+from mail.models import Contact, Mail, MailState
+from operators.lists import COUNTED_ROWS, BoundedPaginator
+from operators.model_admin import ReadOnlyAdmin
+
+_TONES = {
+    MailState.DELIVERED: "good",
+    MailState.SENT: "good",
+    MailState.BOUNCED: "bad",
+    MailState.FAILED: "bad",
+    MailState.SENDING: "progress",
+}
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnlyAdmin):
+    """Every mail. A row opens its words, and what the provider told of it."""
+
+    list_display = ("subject", "to", "kind", "badge", "created_at", "sent_at", "why")
+    list_filter = ("state",)
+    paginator = BoundedPaginator
+    search_fields = ("pk",)  # Only so that the box is there: see get_search_results.
+    search_help_text = "An address, an app's name, the beginning of a key, a Message-ID"
+    fields = (
+        "badge", "to", "subject", "key", "kind", "message_id", "created_at", "sent_at", "settled_at", "why",
+        "attempt", "doubts", "next_attempt_at", "give_up_at", "told", "words",
+    )  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By address, by Message-ID, by the beginning of the key, or to the people of an app; each by an index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        people = Contact.objects.filter(resource__app_name=term.lower()).values_list("email", flat=True)
+        wanted = Q(key__startswith=term) | Q(message_id=term) | Q(message_id=f"<{term}>")
+        addresses = {term.lower(), *(email.lower() for email in people[:COUNTED_ROWS])}
+        return queryset.alias(address=Lower("to")).filter(wanted | Q(address__in=addresses)), False
+
+    @admin.display(description="state", ordering="state")
+    def badge(self, mail: Mail) -> str:
+        """As a badge."""
+        tone = _TONES.get(MailState(mail.state), "neutral")
+        return format_html('<span class="state tone-{}">{}</span>', tone, mail.get_state_display())
+
+    @admin.display(description="last error")
+    def why(self, mail: Mail) -> str:
+        """What the server or the provider said last."""
+        return mail.last_error[:200]
+
+    @admin.display(description="the provider told")
+    def told(self, mail: Mail) -> str:
+        """Its events, oldest first."""
+        events = [
+            (event.at.strftime("%Y-%m-%d %H:%M:%S"), event.kind, event.detail) for event in mail.events.all()
+        ]
+        return format_html_join("", "<div>{} UTC: {} {}</div>", events) or "Nothing"
+
+    @admin.display(description="text")
+    def words(self, mail: Mail) -> str:
+        """The text as it was sent, while it is kept."""
+        if not mail.text:
+            return "No longer kept"
+        return format_html('<pre class="advisory-preview">{}</pre>', mail.text)
