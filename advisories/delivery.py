@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from advisories.models import (
 )
 from advisories.scope import resources_in
 from mail import outbox
-from mail.contacts import Person, people_of
+from mail.contacts import Person, bounced_lately, people_of
 from mail.contacts_reading import ask_soon
 from mail.models import OPEN_STATES, Mail
 from operators import audit
@@ -102,6 +103,33 @@ def send_test(version_id: int, *, operator: "User", to: str) -> Mail:
             "advisory.tested", operator=operator, obj=version.advisory, after={"version": version.number}
         )
     return Mail.objects.get(key=letter.key)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """Whom a sending would reach as things stand."""
+
+    resources: int
+    people: int
+    """Each of them gets one mail."""
+    without_people: int
+    """Resources that Heroku and the customer named nobody for."""
+    came_back: int
+    """People whose newest mail from us came back."""
+
+
+def dry_run(advisory: Advisory) -> DryRun:
+    """Whom the next version would be mailed to. Nothing is written or sent."""
+    numbers = set(resources_in(advisory.scope).values_list("pk", flat=True))
+    numbers |= set(advisory.affected.values_list("resource_id", flat=True))
+    listed = people_of(numbers)
+    addresses = {person.address for found in listed.values() for person in found}
+    return DryRun(
+        resources=len(numbers),
+        people=len(addresses),
+        without_people=sum(not found for found in listed.values()),
+        came_back=len(bounced_lately(addresses)),
+    )
 
 
 def carry_on(advisory_id: int) -> None:

@@ -187,6 +187,13 @@ def _act(request: OperatorRequest, number: str, name: str) -> str:
         advisory.save(update_fields=["is_public"])
         audit.record(f"advisory.{name.replace('-', '_')}", operator=operator, obj=advisory, reason=reason)
         return "Listed for everybody." if advisory.is_public else "No longer listed."
+    if name == "dry-run":
+        found = delivery.dry_run(advisory)
+        return (
+            f"Dry run, nothing was sent: {found.people} mails, one for each person, about {found.resources} resources. "
+            f"{found.without_people} resources have nobody to write to; the last mail to {found.came_back} people "
+            "came back."
+        )
     version = _unsent(advisory)
     if name == "submit":
         drafting.submit(version.pk, author=operator)

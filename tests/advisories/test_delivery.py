@@ -11,7 +11,7 @@ from django.utils import timezone
 from advisories import customer, delivery, drafting, following, rotation
 from advisories.models import Advisory, AdvisoryState, Affected, Delivery, Purpose, Version
 from advisories.progress import COLUMNS, evidence, progress_of
-from mail import sending, settling
+from mail import outbox, retention, sending, settling
 from mail.models import Mail, MailState, Pace
 from provisioning import audit
 from provisioning.models import Resource
@@ -218,6 +218,33 @@ def test_a_test_mail_goes_to_the_operator_alone(
     assert provider.mails()[0].subject.startswith("[Test]")
     assert not Delivery.objects.exists()
     assert Pace.objects.exists()
+
+
+def test_a_dry_run_tells_how_many_would_be_mailed_and_writes_nothing(
+    resource: Resource, other: Resource, ready: Callable[..., Resource], approved: Callable[..., Version]
+) -> None:
+    ready("inference")
+    owner(resource)
+    owner(other, "Owner@example.com")
+    owner(other, "bob@example.com")
+    Mail.objects.all().delete()
+    bounced = outbox.post(key="former", to="BOB@example.com", subject="x", text="x")
+    Mail.objects.filter(pk=bounced.pk).update(state=MailState.BOUNCED, settled_at=timezone.now())
+    found = delivery.dry_run(approved().advisory)
+    assert found == delivery.DryRun(resources=3, people=2, without_people=1, came_back=1)
+    assert not Affected.objects.exists()
+    assert Mail.objects.count() == 1
+
+
+def test_the_rows_of_an_advisory_s_mails_are_kept_as_evidence_when_their_words_are_gone(
+    resource: Resource, sent: Callable[..., Advisory], provider: Provider
+) -> None:
+    owner(resource)
+    advisory = sent()
+    sending.deliver()
+    Mail.objects.update(created_at=timezone.now() - timedelta(days=5000))
+    assert retention.purge() == {"texts": 1, "mails": 0, "contacts": 0}
+    assert "owner@example.com" in "".join(evidence(advisory))
 
 
 def test_mitigation_is_noted_once_and_by_whom(resource: Resource, sent: Callable[..., Advisory]) -> None:

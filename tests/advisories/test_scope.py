@@ -98,14 +98,13 @@ def test_kafka_s_own_filter_names_its_clusters(plans: None) -> None:
 
 def asked(resource: Resource, model: str, day: datetime) -> None:
     """Let a resource have used a model on a day."""
-    counts = dict.fromkeys(
-        ["hung_up", "broken", "refused", "limited", "failed", "input_tokens", "output_tokens", "cached_tokens", "search_units"],
-        0,
-    )
+    names = [
+        field.name for field in UsageTotal._meta.fields if field.get_internal_type().startswith("Positive")
+    ]
+    counts = dict.fromkeys(names, 0)
     UsageTotal.objects.create(
-        resource=resource, period="day", start=day, model=model, requests=1, peak_requests=1, peak_tokens=1,
-        durations=[], first_bytes=[], **counts,
-    )  # fmt: skip
+        resource=resource, period="day", start=day, model=model, durations=[], first_bytes=[], **counts
+    )
 
 
 def test_features_are_told_by_the_services_and_within_the_times_of_use_where_they_keep_them(

@@ -89,3 +89,44 @@ def test_two_operators_bring_a_draft_to_its_sending_in_under_ten_clicks_and_a_cu
     banner.get_by_role("button", name="Mark mitigated").click()
     expect(banner).to_have_count(0)
     until(lambda: stack.rows("SELECT mitigated_by FROM advisories_affected WHERE mitigated_by <> ''"))
+
+
+def test_a_customer_s_report_is_answered_and_what_is_cleared_is_public(
+    stack: Stack, door: Door, visit: Callable[..., Visitor], operator: Operator
+) -> None:
+    visitor = visit()
+    addon = door.add("inference", "nova-lite")
+    page = visitor.come_through(door, addon)
+    page.get_by_role("link", name="Contacts", exact=True).click()
+    page.get_by_label("E-mail address").fill("security@example.com")
+    page.get_by_role("button", name="Add security contact").click()
+    expect(page.get_by_role("button", name="Remove security@example.com")).to_be_visible()
+    fine(visitor, "contacts")
+    page.get_by_role("link", name="Security", exact=True).click()
+    page.get_by_label("Subject").fill("Is CVE-2026-0001 about us?")
+    page.get_by_label("What have you seen?").fill("A scanner says so.")
+    page.get_by_role("button", name="Send report").click()
+    expect(page.get_by_role("heading", name="Is CVE-2026-0001 about us?")).to_be_visible()
+
+    support = operator(Role.SUPPORT, "sam")
+    desk = support.page
+    desk.goto(f"{stack.web_url}/admin/vulnerability-reports/")
+    fine(support, "reports")
+    desk.get_by_role("link", name="Is CVE-2026-0001 about us?").click()
+    desk.get_by_label("Answer").fill("It is not: the library is not in use.")
+    desk.get_by_role("button", name="Send answer").click()
+    expect(desk.get_by_text("Answer sent to")).to_be_visible()
+    fine(support, "report")
+    desk.goto(f"{stack.web_url}/admin/vulnerability-reports/new/")
+    fine(support, "report-form")
+    desk.goto(f"{stack.web_url}/admin/mail/mail/?q={addon.app}")
+    fine(support, "mails")
+    desk.goto(f"{stack.web_url}/admin/mail/mail/?q=report:")
+    desk.get_by_role("link", name="Is CVE-2026-0001 about us?").first.click()
+    expect(desk.get_by_text("the library is not in use")).to_be_visible()
+    fine(support, "mail")
+
+    page.reload()
+    expect(page.get_by_text("It is not: the library is not in use.")).to_be_visible()
+    page.goto(f"{stack.web_url}/advisories/")
+    fine(visitor, "public")

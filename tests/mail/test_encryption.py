@@ -1,4 +1,4 @@
-"""Handing mails over encrypted, by STARTTLS or TLS from the start: to the server that its certificate names, or none."""
+"""Handing mails over encrypted, by STARTTLS or TLS from the start, to the server that the certificate names."""
 
 import ssl
 from collections.abc import Callable, Iterator
