@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.charges import month_charge
+from billing.charges import Charge, ChargeLine, metered_lines, month_charge
 from billing.months import Month
 from provisioning.models import Plan, PlanPeriod, Resource
 from tests.support.partner import Partner
@@ -125,3 +125,12 @@ def test_any_history_costs_what_counting_its_seconds_gives(
     assert charge.exact_cents == expected
     assert charge.cents == round(expected)
     assert all(line.starts_at <= line.ends_at for line in charge.lines)
+
+
+@pytest.mark.parametrize(("quantity", "cents"), [(250_000, 2), (349_999, 3), (350_000, 4), (650_000, 6)])
+def test_metered_use_is_rounded_once_half_to_even(quantity: int, cents: int) -> None:
+    begin, end = datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
+    line = ChargeLine("Nova", 0, begin, end, Fraction(0), metered={"million_input_tokens": 10})
+    charge = Charge(usage=tuple(metered_lines(line, {"input_tokens": quantity})))
+    assert charge.usage_cents == cents
+    assert charge.cents == cents

@@ -57,8 +57,7 @@ def busy_addon(door: Door, used: list[Addon]) -> Addon:
     return used[0]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_every_page_fits_and_is_accessible(
     door: Door, visit: Visit, used: list[Addon], width: int, dark: bool
 ) -> None:

@@ -17,8 +17,17 @@ class Fault:
     blocks: frozenset[str] = frozenset()
     asynchronous: bool = False
     only: tuple[str, ...] = ()
-    """The groups to run, where the others cannot notice; all of them where it is empty."""
-    flow_seconds: float = 20.0
+    """The groups that could notice; all of them where it is empty."""
+    flow_seconds: float = 60.0
+    answer_goal: float = 20.0
+    answer_limit: float = 60.0
+    """Seconds; where the fault is no slowness, a slow machine must not count as one."""
+
+    @property
+    def near(self) -> tuple[str, ...]:
+        """The groups of the checks that are known to notice; the latency of all calls is looked at."""
+        groups = {name.partition(".")[0] for name in self.fails | self.blocks}
+        return self.only if "latency" in groups else tuple(sorted(groups))
 
 
 def _fault(name: str, *also: str, blocks: set[str] | None = None, **how: Any) -> Fault:
@@ -178,8 +187,8 @@ PROVIDER_FAULTS = [
     _dashboard("session.other_resource"),
     _dashboard("session.deprovisioned"),
     _dashboard("session.cookie"),
-    _fault("latency.limit", "latency.goal"),
-    _fault("latency.goal"),
+    _fault("latency.limit", "latency.goal", answer_goal=1.0, answer_limit=2.0),
+    _fault("latency.goal", answer_goal=1.0),
     _fault("leak.secret"),
     _fault("leak.exception"),
     _legacy(

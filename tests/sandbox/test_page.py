@@ -228,8 +228,7 @@ def test_the_page_works_without_scripts_and_styles(service: Service, browser: Br
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing_and_nothing_overflows(
     own_sandbox: SandboxProcess, offer: Offer, browser: Browser, scheme: Any, width: int
 ) -> None:
