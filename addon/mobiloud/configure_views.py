@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from addon.mobiloud import revisions, sites
 from addon.mobiloud.documents import Unfit, check, icons, parse, schema
-from addon.mobiloud.doors import Answer, number, refused, site_action, site_page, value
+from addon.mobiloud.doors import Answer, done, number, refused, site_action, site_page, value
 from addon.mobiloud.models import Revision, Site
 from addon.mobiloud.preview import preview_of
 from provisioning.services import Refusal
@@ -109,7 +109,7 @@ def set_website(request: DashboardRequest, uuid: Any) -> HttpResponse:
     except Refusal as refusal:
         return refused(request, refusal)
     message = f"Website saved. {warning}" if warning else "Website saved"
-    return JsonResponse({"message": message, "url": reverse("mobiloud:configure-menu", args=[uuid])})
+    return done(request, {"message": message, "url": reverse("mobiloud:configure-menu", args=[uuid])})
 
 
 @site_action

@@ -50,7 +50,7 @@ def site_page(view: SitePage) -> SitePage:
 
 
 def site_action(view: SiteAction) -> SitePage:
-    """Let a function be a script's address: POST, members only, JSON out. What is refused is `{"id", "message"}`."""
+    """Let a function be what a button does: POST, members only; scripts get JSON, refusals as `{"id", "message"}`."""
 
     @only("POST")
     @dashboard_page("mobiloud")
@@ -58,17 +58,29 @@ def site_action(view: SiteAction) -> SitePage:
     @wraps(view)
     def guarded(request: DashboardRequest, uuid: UUID, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            return JsonResponse(view(request, _site(request), *args, **kwargs))
+            answer = view(request, _site(request), *args, **kwargs)
         except Refusal as refusal:
             return refused(request, refusal)
+        return done(request, answer)
 
     return guarded
+
+
+def done(request: DashboardRequest, answer: Answer) -> HttpResponse:
+    """What was done: JSON for scripts; for a form sent without one, the page it leads to."""
+    if wants_json(request):
+        return JsonResponse(answer)
+    back = HttpResponseRedirect(
+        answer.get("url") or request.dashboard.service.dashboard_url(request.dashboard.resource)
+    )
+    back.status_code = 303
+    return back
 
 
 def refused(request: DashboardRequest, refusal: Refusal) -> HttpResponse:
     """The answer to what cannot be done: JSON for scripts, with what they need to go on, else a page."""
     status = _STATUS.get(refusal.code, 422)
-    if request.method == "POST" or wants_json(request):
+    if wants_json(request):
         answer: dict[str, Any] = {"id": refusal.code, "message": refusal.message}
         if isinstance(refusal, Unfit):
             answer["problems"] = [problem.as_json() for problem in refusal.problems]

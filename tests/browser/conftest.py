@@ -62,7 +62,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
         context = browser.new_context(
             viewport={"width": width, "height": 860}, color_scheme="dark" if dark else "light", **options
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(45_000)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         context.on("page", watch)
         contexts.append(context)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Addon, Door, Visitor
+from tests.support.browser import Addon, Door, Visitor, follow
 from tests.support.website import Website
 
 Visit = Callable[..., Visitor]
@@ -33,8 +33,7 @@ def revision_of(door: Door, addon: Addon) -> dict[str, Any]:
 
 def name_website(page: Page, shop: Website) -> None:
     page.get_by_label("Website URL").fill(shop.url)
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url("**/configure/menu/")
+    follow(page, page.get_by_role("button", name="Save", exact=True), "**/configure/menu/")
 
 
 def test_by_mouse_from_the_first_page_to_a_configured_app(
@@ -63,7 +62,7 @@ def test_by_mouse_from_the_first_page_to_a_configured_app(
     assert [tab["label"] for tab in revision_of(door, addon)["menu"]["tabs"]] == ["News", "Home"]
     assert revision_of(door, addon)["menu"]["tabs"][0]["icon"] == "news"
 
-    page.get_by_role("link", name="Colors").click()
+    follow(page, page.get_by_role("link", name="Colors"), "**/configure/colors/")
     page.get_by_label("Active tab", exact=True).fill("#EEEEEE")
     expect(page.locator('[data-contrast="tab_active"]')).to_contain_text("Hard to read")
     page.get_by_label("Active tab: pick", exact=True).fill("#004488")
@@ -71,7 +70,7 @@ def test_by_mouse_from_the_first_page_to_a_configured_app(
     expect(page.locator('[data-contrast="tab_active"]')).to_be_empty()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("[data-save-state]")).to_have_text("Saved as revision 3")
-    page.get_by_role("link", name="History").first.click()
+    follow(page, page.get_by_role("link", name="History").first, "**/history/")
     expect(page.locator(".revisions > li")).to_have_count(3)
     page.get_by_role("button", name="Roll back to revision 2").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()

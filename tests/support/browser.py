@@ -59,6 +59,15 @@ class Door:
         assert answer.status_code == 200, answer.text
 
 
+def follow(page: Page, pressed: Locator, url: str) -> None:
+    """Press what leads to another page, and wait until that page and its scripts are there.
+
+    What is done earlier may be done to the page before, or to fields that no script listens to yet.
+    """
+    pressed.click()
+    page.wait_for_url(url)
+
+
 class Visitor:
     """A person at one page."""
 

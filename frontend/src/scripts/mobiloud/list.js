@@ -6,7 +6,7 @@ export function startList(element, { changed, drawn }) {
   const template = element.querySelector("template");
   const most = Number(element.dataset.max);
   const one = element.dataset.one;
-  const disabled = element.closest("fieldset").disabled;
+  const disabled = !("opens" in element.closest("fieldset").dataset);
   const origins = new WeakMap();
   const rows = () => [...place.children];
   const titleOf = (row, number) => row.querySelector('[data-key="label"]').value.trim() || `${one} ${number + 1}`;

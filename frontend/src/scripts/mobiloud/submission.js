@@ -68,7 +68,8 @@ function startSigning() {
       await refreshParts();
       show();
       toast(message);
-      document.getElementById("agreement-heading").scrollIntoView({ block: "nearest" });
+      // The button that had the focus was taken away with its part.
+      document.querySelector('[data-part="signing"] .notice a')?.focus();
     } catch (error) {
       problem.textContent = error.message;
     }
