@@ -1,6 +1,7 @@
 """What the native shell loads: the published configuration, or why there is none, in the shape of an error page."""
 
 import hashlib
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,7 @@ def published_configuration(token: str) -> AppAnswer:
         return _problem(
             404, "unknown_app", "This app is not known", "Check the address in the app's settings."
         )
-    if refusal := _refusal(site):
+    if refusal := _refusal(site, Capability.LIVE_APP):
         return refusal
     if site.published is None:
         return _problem(
@@ -63,16 +64,15 @@ def preview_configuration(token: str) -> AppAnswer:
         return _problem(
             404, "unknown_app", "This app is not known", "Check the address in the app's settings."
         )
-    if site.resource.state != ResourceState.PROVISIONED or site.ended_at:
-        return _problem(410, "app_ended", "No longer available", _GONE, site=site)
+    if refusal := _refusal(site, Capability.PREVIEW):
+        return refusal
     return _configuration(site, newest(site))
 
 
 def admitted(token: str, address: str) -> int:
     """0 when a request may be answered, else the seconds until the next minute.
 
-    Counted for each address of an app in fixed minutes; a strange token counts for its address alone. Without Redis
-    everything is answered: apps must start.
+    Counted for each network address and app in fixed minutes. Without Redis everything is answered: apps must start.
     """
     now = time.time()
     minute = int(now // WINDOW_SECONDS)
@@ -91,23 +91,24 @@ def admitted(token: str, address: str) -> int:
     return max(1, WINDOW_SECONDS - int(now % WINDOW_SECONDS))
 
 
-def _refusal(site: Site) -> AppAnswer | None:
+def _refusal(site: Site, capability: Capability) -> AppAnswer | None:
     if site.resource.state != ResourceState.PROVISIONED or site.ended_at:
         return _problem(410, "app_ended", "No longer available", _GONE, site=site)
-    if site.resource.suspended_at or not can(site.resource, Capability.LIVE_APP):
+    if site.resource.suspended_at or not can(site.resource, capability):
         return _problem(403, "service_inactive", "Service no longer active", _INACTIVE, site=site)
     return None
 
 
 def _configuration(site: Site, revision: Revision) -> AppAnswer:
-    digest = hashlib.sha256(revision.content.encode()).hexdigest()[:32]
-    body = {
+    body: dict[str, Any] = {
         "active": True,
         "revision": revision.number,
         "website": site.website,
         "name": site.found.get("name", ""),
         "configuration": revision.configuration,
     }
+    # Of all that is answered: the website's name may change without a revision.
+    digest = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:32]
     return AppAnswer(200, body, etag=f'"{revision.number}-{digest}"')
 
 

@@ -102,6 +102,7 @@ def _save(
     site_id: int, change: Change, *, base: int, section: str | None, origin: str, actor: str
 ) -> Revision:
     site = lock(site_id)
+    capabilities.require(site.resource, capabilities.Capability.CONFIGURE)
     current = newest(site)
     at_base = current if base == current.number else Revision.objects.filter(site=site, number=base).first()
     if at_base is None:

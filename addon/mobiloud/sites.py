@@ -44,7 +44,8 @@ def set_website(resource: Resource, website: str, *, actor: str) -> tuple[Site, 
     """Make or change the site of `resource`; returns it with a warning, empty when the site could be read.
 
     The website is read first, with nothing locked. AddressRefused when it is no public web address; one that does not
-    answer is accepted with a warning, because it may be up tomorrow. Repeating it changes nothing but what was read.
+    answer is accepted with a warning, because it may be up tomorrow. Repeating it changes only what was read, and
+    that only when the site answers.
     """
     website = normalised(website)
     warning = ""
@@ -76,6 +77,9 @@ def set_website(resource: Resource, website: str, *, actor: str) -> tuple[Site, 
             audit.record("mobiloud.website_set", resource=locked, actor=actor, website=website)
         else:
             former = site.website
+            if warning and former == website:
+                # Down for the moment: what was read before still holds.
+                return site, warning
             for name, value in values.items():
                 setattr(site, name, value)
             site.save(update_fields=[*values])

@@ -67,7 +67,10 @@ def test_the_published_revision_is_answered_with_an_etag_that_saves_the_rest(liv
     live.save("settings", {"label": "Later", "links": []})
     assert load(live, **{"If-None-Match": answer["ETag"]}).status_code == 304
     live.post("publish/revision", revision=2)
-    assert load(live, **{"If-None-Match": answer["ETag"]}).json()["revision"] == 2
+    answer = load(live, **{"If-None-Match": answer["ETag"]})
+    assert answer.json()["revision"] == 2
+    Site.objects.update(found={**live.site.found, "name": "Finer Teas"})
+    assert load(live, **{"If-None-Match": answer["ETag"]}).json()["name"] == "Finer Teas"
 
 
 def test_nothing_is_told_before_it_is_published_or_to_a_strange_address(paying: Customer) -> None:

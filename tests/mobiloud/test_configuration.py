@@ -89,6 +89,12 @@ def test_naming_the_website_again_changes_it_and_keeps_the_configuration(
     assert customer.post("website", website=f"{shop.url}shop").status_code == 200
     assert customer.site.website == f"{shop.url}shop"
     assert customer.configuration == before
+    # A site that is down for the moment keeps its name and icon.
+    shop.status = 503
+    assert "status 503" in customer.post("website", website=f"{shop.url}shop").json()["message"]
+    assert customer.site.found["name"] == "Fine Teas"
+    assert customer.site.icon is not None
+    assert customer.site.read_at is not None
 
 
 # --- saving -------------------------------------------------------------------------------------------------
@@ -321,3 +327,18 @@ def test_a_form_that_lies_about_its_base_is_told_to_reload(customer: Customer) -
         assert answer.status_code in (404, 422), base
         assert "eload" in answer.json()["message"]
     assert len(customer.revisions()) == 1
+
+
+def test_a_form_sent_without_a_script_leads_to_a_page_and_a_refusal_is_one(
+    new_customer: Callable[..., Customer], shop: Website
+) -> None:
+    customer = new_customer()
+    refused = customer.browser.post(customer.path("website"), {"website": "javascript:alert(1)"})
+    assert (refused.status_code, refused["Content-Type"]) == (422, "text/html; charset=utf-8")
+    assert "Only addresses that begin with https:// or http://" in refused.content.decode()
+    answer = customer.browser.post(customer.path("website"), {"website": shop.url})
+    assert (answer.status_code, answer["Location"]) == (303, customer.path("configure/menu/"))
+    customer.save("settings", {"label": "Second", "links": []})
+    back = customer.browser.post(customer.path("history/roll-back"), {"number": 1, "base": 2})
+    assert (back.status_code, back["Location"]) == (303, customer.path(""))
+    assert customer.site.revision == 3
