@@ -190,6 +190,7 @@ def submit_app(hand: Keys, door: Door, addon: Addon, icon: Path) -> None:
     assert {name: stored.get(name) for name in COMPLETE} == COMPLETE
     hand.press(page.get_by_role("button", name="Submit"))
     expect(page.get_by_role("link", name="Certificate of your signature")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your app submission")).to_be_focused()
     hand.visitor.assert_fits()
     assert state_of(door, addon) == "submitted"
 

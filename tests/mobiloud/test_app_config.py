@@ -100,6 +100,9 @@ def test_after_a_downgrade_the_apps_show_that_the_service_is_not_active_and_afte
     }
     assert load(live, "preview").status_code == 200
     assert "not active" in live.get("publish/").content.decode()
+    live.save("settings", {"label": "Later", "links": []})
+    refused = live.post("publish/revision", revision=2)
+    assert (refused.status_code, refused.json()["id"]) == (403, "plan_does_not_include")
     live.move_to("starter")
     assert load(live).json() == before
 

@@ -136,6 +136,9 @@ def test_notes_are_the_operators_own(submitted: Customer) -> None:
 
 
 def test_the_package_has_everything_and_secrets_only_when_asked_for(submitted: Customer) -> None:
+    frozen = submitted.configuration
+    submitted.save("settings", {"label": "Saved after it was handed in", "links": []})
+    submitted.move_to("elite")
     client = operator_client(Role.OPERATOR)
     path = f"{QUEUE}{number(submitted)}/export"
     packages = [client.post(path, fields) for fields in ({}, {"secrets": "yes"})]
@@ -149,9 +152,10 @@ def test_the_package_has_everything_and_secrets_only_when_asked_for(submitted: C
     plain, whole = (json.loads(archive.read("submission.json")) for archive in archives)
     assert plain["answers"]["access"]["admin_password"] is True
     assert whole["answers"]["access"]["admin_password"] == "tiger-and-lion"
-    assert whole["plan_when_submitted"] == "starter"
+    assert (whole["plan_when_submitted"], whole["plan_now"]) == ("starter", "elite")
     assert "live_app" in whole["capabilities_now"]
-    assert json.loads(archives[0].read("configuration.json")) == submitted.configuration
+    assert whole["configuration_revision"] == 1
+    assert json.loads(archives[0].read("configuration.json")) == frozen != submitted.configuration
     events = Event.objects.filter(action="mobiloud.exported").order_by("pk")
     assert [event.after for event in events] == [{"with_secrets": False}, {"with_secrets": True}]
 

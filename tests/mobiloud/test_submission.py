@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import html
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -234,6 +236,10 @@ def test_a_typed_signature_has_time_address_and_digest_and_a_certificate(paying:
     assert "attachment" in paper["Content-Disposition"]
     for words in ("Ada Lovelace", signature.digest, "127.0.0.1", "typed name", "UTC"):
         assert words in paper.content.decode()
+    # Whoever has only the paper can work the digest out from the text on it.
+    text = re.search(r"<pre>(.*)</pre>", paper.content.decode(), re.DOTALL)
+    assert text is not None
+    assert hashlib.sha256(html.unescape(text[1]).encode()).hexdigest() == signature.digest
 
 
 def test_a_drawn_signature_is_kept_as_a_picture_of_ours(paying: Customer) -> None:
