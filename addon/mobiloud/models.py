@@ -90,7 +90,7 @@ class Revision(models.Model):
 
 
 class SubmissionState(models.TextChoices):
-    """Where a submission stands; `states.py` says which way it goes."""
+    """Where a submission stands; `review.MOVES` says which way it goes."""
 
     DRAFT = "draft", "Draft"
     SUBMITTED = "submitted", "Submitted"
