@@ -19,6 +19,7 @@ DEEPEST = 20
 _PROBLEMS_SHOWN = 50
 _LINK_SCHEMES = ("mailto:", "tel:")
 _LINK_CHARACTERS = 500
+_EMPTY, _NO_ICON = "This cannot be empty.", "Pick an icon."
 
 Configuration = dict[str, Any]
 
@@ -127,7 +128,10 @@ def check(configuration: Configuration) -> None:
             found.append(Problem(pointer(error.absolute_path), _in_words(error)))
         found += _beyond_schema(configuration)
     if found:
-        raise Unfit(sorted(found, key=lambda problem: problem.path))
+        # What is empty is nothing else as well.
+        empty = {problem.path for problem in found if problem.message in (_EMPTY, _NO_ICON)}
+        told = (each for each in found if each.path not in empty or each.message in (_EMPTY, _NO_ICON))
+        raise Unfit(sorted(told, key=lambda problem: problem.path))
 
 
 def dump(configuration: Configuration) -> str:
@@ -267,7 +271,7 @@ def _in_words(error: ValidationError) -> str:
         case "maxItems":
             return f"There can be at most {wanted}, not {len(instance)}."
         case "minLength":
-            return "This cannot be empty."
+            return _NO_ICON if subject == "Icon" else _EMPTY
         case "maxLength":
             return f"At most {wanted} characters."
         case "enum":

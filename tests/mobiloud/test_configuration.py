@@ -213,6 +213,13 @@ def test_what_does_not_fit_is_told_place_by_place_and_nothing_is_saved(customer:
         "/menu/tabs/1/url",
         "/menu/tabs/2/url",
     }
+    empty = {"icon": "", "label": "", "url": ""}
+    refused = customer.save("menu", {"main_url": "https://example.com/", "tabs": [empty]})
+    assert [(each["path"], each["message"]) for each in refused.json()["problems"]] == [
+        ("/menu/tabs/0/icon", "Pick an icon."),
+        ("/menu/tabs/0/label", "This cannot be empty."),
+        ("/menu/tabs/0/url", "This cannot be empty."),
+    ]
     tab = {"icon": "home", "label": "A", "url": "https://example.com/"}
     assert problems(customer.save("menu", {"main_url": tab["url"], "tabs": [tab] * 6}))["/menu/tabs"] == (
         "There can be at most 5, not 6."
