@@ -13,12 +13,15 @@ class BillingConfig(AppConfig):
         """Add the customer's page, the operators' pages, and the words of our events."""
         from billing.concerns import concerns
         from billing.pages import BILLING
+        from billing.recount import purge_hours
         from operators import navigation, overview
         from operators.roles import Role
+        from provisioning import retention
         from sso.events import Told, tell
         from sso.frame import add_page
 
         add_page(BILLING)
+        retention.register("hourly totals of usage", purge_hours)
         overview.register("billing", concerns, Role.FINANCE)
         tell(
             {

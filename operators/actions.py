@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from operators import audit
 from operators.roles import ALL_ROLES, Role
-from provisioning import rotation, suspension
+from provisioning import customer_data, rotation, suspension
 from provisioning.models import Resource
 from provisioning.reconcile import reconcile_one
 from provisioning.services import Fault, Refusal, Unrecoverable, Wait, service_of
@@ -103,6 +103,11 @@ def _resume(resource: Resource, operator: "User", reason: str) -> str:
     return "The suspension has ended: the customer is let in again."
 
 
+def _erase(resource: Resource, operator: "User", reason: str) -> str:
+    erased = customer_data.erase(resource.pk, actor=audit.actor(operator), reason=reason)
+    return f"Erased: {sum(erased.values())} rows, and the names on the resource itself."
+
+
 def _live(resource: Resource) -> bool:
     return resource.state == ResourceState.PROVISIONED
 
@@ -156,6 +161,19 @@ register(
         _resume,
         lambda resource: _live(resource) and resource.suspended_at is not None,
         frozenset({Role.OPERATOR, Role.SECURITY}),
+    )
+)
+register(
+    ResourceAction(
+        "erase",
+        "Erase the customer's data",
+        "eraser",
+        "Deletes now what is left of this removed add-on and would be deleted after its retention, and whatever names "
+        "people. Bills, metering and the audit stay.",
+        _erase,
+        lambda resource: resource.state == ResourceState.DEPROVISIONED,
+        frozenset({Role.SECURITY}),
+        dangerous=True,
     )
 )
 register(

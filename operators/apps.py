@@ -11,8 +11,25 @@ class OperatorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Say what the roles may do with our own rows, and where our pages are."""
-        from operators import concerns, navigation, overview
+        from operators import accounts, concerns, navigation, overview
+        from operators.resource_links import ResourceLink
+        from operators.resource_links import register as register_link
         from operators.roles import Role, grant, restrict_view
+        from provisioning import retention
+
+        register_link(
+            ResourceLink(
+                "export",
+                "Export the customer's data",
+                "download",
+                "A file with every row that belongs to this add-on, without secrets.",
+                "operators:export-data",
+                lambda resource: True,
+                frozenset({Role.SECURITY}),
+            )
+        )
+
+        retention.register("operators' sessions", accounts.purge_sessions)
 
         for model in ("auth.user", "operators.event"):
             restrict_view(model, Role.SECURITY)

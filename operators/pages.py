@@ -1,12 +1,15 @@
 """The pages of one resource and one operation, and what is done from them."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -17,7 +20,7 @@ from operators.doors import OperatorRequest, operator_page, render_operator_page
 from operators.forms import LimitForm
 from operators.ground_admin import state_badge
 from operators.roles import Role
-from provisioning import interventions, lifecycle, limits
+from provisioning import customer_data, interventions, lifecycle, limits
 from provisioning.models import Operation, PlatformAccess, Resource
 from provisioning.services import Refusal, service_of
 from provisioning.states import ACTIVE_OPERATION_STATES, ResourceState
@@ -143,6 +146,28 @@ def end_limit(request: OperatorRequest, uuid: UUID, number: int) -> HttpResponse
     else:
         messages.success(request, "The plan's limit holds again.")
     return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
+
+
+@csrf_protect
+@operator_page(Role.SECURITY, methods=("POST",))
+def export_data(request: OperatorRequest, uuid: UUID) -> HttpResponseBase:
+    """Every row of the customer's, as a file of JSON lines."""
+    resource, reason = _resource(uuid), request.POST.get("reason", "").strip()
+    if not reason:
+        messages.error(request, "Give a reason: it is kept in the audit.")
+        return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
+    with transaction.atomic():
+        customer_data.note_export(resource, actor=audit.actor(request.user), reason=reason)
+        audit.record("resource.exported", operator=request.user, obj=resource, reason=reason, request=request)
+    answer = StreamingHttpResponse(
+        (
+            f"{json.dumps({'table': row.table, 'row': row.values}, cls=DjangoJSONEncoder)}\n"
+            for row in customer_data.export(resource)
+        ),
+        content_type="application/x-ndjson",
+    )
+    answer["Content-Disposition"] = f'attachment; filename="{uuid}.jsonl"'
+    return answer
 
 
 @operator_page()

@@ -7,6 +7,7 @@ from operators import pages
 app_name = "operators"
 urlpatterns = [
     path("admin/resources/<uuid:uuid>/", pages.resource_page, name="resource"),
+    path("admin/resources/<uuid:uuid>/export/", pages.export_data, name="export-data"),
     path("admin/resources/<uuid:uuid>/limits/", pages.set_limit, name="set-limit"),
     path("admin/resources/<uuid:uuid>/limits/<int:number>/end/", pages.end_limit, name="end-limit"),
     path("admin/resources/<uuid:uuid>/<slug:name>/", pages.resource_action, name="resource-action"),

@@ -10,5 +10,7 @@ class ProvisioningConfig(AppConfig):
     verbose_name = "Provisioning"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from provisioning import checks  # noqa: F401
+        """Register the system checks, and what is deleted when it is old."""
+        from provisioning import checks, heroku_calls, retention  # noqa: F401
+
+        retention.register("calls to Heroku", heroku_calls.purge)

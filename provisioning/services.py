@@ -268,6 +268,10 @@ class AddonService(ABC):
     def deprovision_steps(self) -> Sequence[Step]:
         """What removes everything the service made outside of the core's rows. Runs also for half-made resources."""
 
+    def erase_data(self, resource: Resource) -> Mapping[str, int]:
+        """Delete what the customer of a removed resource had entered; how many rows of which table. Safe to repeat."""
+        return {}
+
     # --- operators ------------------------------------------------------------------------------------------
     def limits_changed(self, resource: Resource) -> None:
         """Bring what stands outside of the core's rows in line with `provisioning.limits.limits_of(resource)`.

@@ -9,10 +9,16 @@ class SSOConfig(AppConfig):
     name = "sso"
 
     def ready(self) -> None:
-        """Give the operators' page of a resource the way to its dashboard."""
+        """Give the operators' page of a resource the way to its dashboard; register what is deleted when it is old."""
         from operators.resource_links import ResourceLink, register
         from operators.roles import Role
+        from provisioning import retention
+        from sso.login import purge_used_tokens
         from sso.operators import may_open
+        from sso.sessions import purge_sessions
+
+        retention.register("dashboard sessions", purge_sessions)
+        retention.register("used login tokens", purge_used_tokens)
 
         register(
             ResourceLink(

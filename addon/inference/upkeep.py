@@ -27,6 +27,11 @@ class Purged:
     failures: int
     totals: int
 
+    @property
+    def rows(self) -> int:
+        """Of all of them."""
+        return self.events + self.failures + self.totals
+
 
 def check_totals(*, days: int, fix: bool) -> list[Difference]:
     """The totals of the last `days` whole days that differ from a recount; with `fix` they are put right.

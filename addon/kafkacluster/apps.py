@@ -14,14 +14,17 @@ class KafkaClusterConfig(AppConfig):
         from addon.kafkacluster import (
             affected,
             checks,  # noqa: F401 - importing registers them
+            rates,
         )
         from addon.kafkacluster.events import TOLD
         from advisories import features, scope
         from operators import navigation
         from operators.roles import Role, grant
+        from provisioning import retention
         from sso.events import tell
 
         tell(TOLD)
+        retention.register("Kafka rates", rates.purge)
         for found in affected.filters():
             scope.register(found)
         features.register(affected.features)

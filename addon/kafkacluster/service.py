@@ -1,6 +1,7 @@
 """The KafkaCluster add-on behind the service contract."""
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from django.urls import reverse
 from addon.kafkacluster import feed, plan_change, rights, tenants
 from addon.kafkacluster.config import kafka_environment
 from addon.kafkacluster.limits import Limits
-from addon.kafkacluster.models import Tenant
+from addon.kafkacluster.models import ConsumerGroup, Tenant, Topic
 from addon.kafkacluster.placement import sync_settings_cluster
 from addon.kafkacluster.rates import live_rate
 from addon.kafkacluster.usage import check_fits
@@ -136,6 +137,13 @@ class KafkaCluster(AddonService):
             Step("sweep", tenants.sweep),
             Step("end tenant", tenants.end_tenant),
         )
+
+    def erase_data(self, resource: Resource) -> Mapping[str, int]:
+        """The names of topics and consumer groups; nothing of them is on the cluster any more."""
+        erased: Counter[str] = Counter()
+        for model in (Topic, ConsumerGroup):
+            erased.update(model.objects.filter(tenant__resource=resource).delete()[1])
+        return erased
 
     def limits_changed(self, resource: Resource) -> None:
         """The rates stand on the cluster as quotas, and the room for data follows."""

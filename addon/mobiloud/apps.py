@@ -15,12 +15,15 @@ class MobiLoudConfig(AppConfig):
         from addon.mobiloud.events import TOLD
         from addon.mobiloud.queue import concerns
         from advisories.features import register
+        from addon.mobiloud.retention import purge_ended
         from operators import navigation, overview
         from operators.roles import Role
+        from provisioning import retention
         from sso.events import tell
 
         tell(TOLD)
         register(features)
+        retention.register("sites of removed apps", purge_ended)
         readers = (Role.SUPPORT, Role.OPERATOR)
         navigation.register(
             "Customers",

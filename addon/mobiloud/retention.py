@@ -56,3 +56,9 @@ def _purge(site_id: int) -> int:
     audit.record("mobiloud.purged", resource=resource)
     log.info("mobiloud.purged", resource=str(resource.uuid))
     return 1
+
+
+def erase(resource: Resource) -> dict[str, int]:
+    """What the retention would delete, now: how many sites. In the caller's transaction."""
+    site = Site.objects.filter(resource=resource).values_list("pk", flat=True).first()
+    return {"mobiloud.Site": _purge(site)} if site else {}

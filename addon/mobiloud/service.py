@@ -77,6 +77,10 @@ class MobiLoud(AddonService):
         """The site ends and its secrets are destroyed; what else it holds is purged after the retention period."""
         return (Step("end site", retention.end_site),)
 
+    def erase_data(self, resource: Resource) -> Mapping[str, int]:
+        """The site's address, its revisions and submissions."""
+        return retention.erase(resource)
+
     def dashboard_url(self, resource: Resource) -> str:
         """The overview."""
         return reverse("mobiloud:overview", args=[resource.uuid])

@@ -271,3 +271,26 @@ def test_lists_stay_quick_with_a_hundred_thousand_resources(many: None, signed_i
             for node in plan_nodes(found["Plan"]):
                 read = node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0)
                 assert read <= 20_000, (address, text, node)
+
+
+def test_security_exports_and_erases_a_customer_s_data(
+    ready: Callable[..., Resource], heroku: FakeHeroku, signed_in: SignedIn
+) -> None:
+    resource = ready("inference")
+    client, address = signed_in(Role.SECURITY), f"/admin/resources/{resource.uuid}/"
+    assert "do-erase" not in page(client, address)
+    assert client.post(f"{address}export/", {"reason": ""}).status_code == 302
+    answer = client.post(f"{address}export/", {"reason": "the customer asked"})
+    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]  # type: ignore[attr-defined]
+    assert lines[0]["row"]["uuid"] == str(resource.uuid)
+    assert Event.objects.get(action="resource.exported").reason == "the customer asked"
+    Partner("inference").delete(resource.uuid)
+    run_operations(resource)
+    assert "do-erase" in page(client, address)
+    told = client.post(f"{address}erase/", {"reason": "the customer asked"}, follow=True).content.decode()
+    assert "Erased" in told
+    resource.refresh_from_db()
+    assert resource.name == ""
+    support = signed_in(Role.SUPPORT, username="sue")
+    assert "do-erase" not in page(support, address)
+    assert support.post(f"{address}export/", {"reason": "curious"}).status_code == 403

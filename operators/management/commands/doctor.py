@@ -24,6 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
         parser.add_argument("--json", action="store_true", help="Print the findings as JSON.")
+        parser.add_argument("--dry-run", action="store_true", help="As without it: it only looks.")
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         """Look, tell, and exit by the worst that was found."""

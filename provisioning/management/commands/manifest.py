@@ -13,7 +13,9 @@ from provisioning.services import all_services
 class Command(BaseCommand):
     """Prints a manifest that Heroku's tools can push."""
 
-    help = "Print the add-on manifest of a service with this deployment's addresses."
+    help = (
+        "Print the add-on manifest of a service, as JSON, with this deployment's addresses. Changes nothing."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -21,6 +23,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--with-secrets", action="store_true", help="Include password and sso_salt; never commit that."
         )
+
+        # Every command of this project knows these two; this one prints JSON and changes nothing in any case.
+        parser.add_argument("--json", action="store_true", help="As without it: the output is JSON.")
+        parser.add_argument("--dry-run", action="store_true", help="As without it: nothing is changed.")
 
     def handle(self, *args: Any, slug: str, with_secrets: bool, **options: Any) -> None:
         """Print it."""

@@ -20,7 +20,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
-        parser.add_argument("--fix", action="store_true", help="Mend what is safe to mend.")
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("--fix", action="store_true", help="Mend what is safe to mend.")
+        group.add_argument("--dry-run", action="store_true", help="As without --fix: only compare.")
         parser.add_argument(
             "--service", choices=sorted(all_services()), help="Only this service's resources."
         )
