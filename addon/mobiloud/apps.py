@@ -14,8 +14,8 @@ class MobiLoudConfig(AppConfig):
         from addon.mobiloud.affected import features
         from addon.mobiloud.events import TOLD
         from addon.mobiloud.queue import concerns
-        from advisories.features import register
         from addon.mobiloud.retention import purge_ended
+        from advisories.features import register
         from operators import navigation, overview
         from operators.roles import Role
         from provisioning import retention
