@@ -151,7 +151,7 @@ def test_the_number_of_queries_of_metrics_does_not_grow(
 ) -> None:
     for _ in range(3):
         inference.provisioned()
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         metrics()
 
 
