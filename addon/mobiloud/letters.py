@@ -1,4 +1,8 @@
-"""What customers are written about their submission: a mail at each change, once, whatever happens in between."""
+"""What customers are written about their submission: a mail at each change, once, whatever happens in between; and one
+that confirms the call they asked for.
+"""
+
+from datetime import datetime
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -27,16 +31,46 @@ def tell(submission: Submission, note: SubmissionNote) -> None:
         "state": state.label,
         "step": NEXT_STEPS.get(state, ""),
         "reason": note.text,
+        "form_is_open": submission.is_editable,
         "website": submission.site.website,
         "support": SUPPORT,
-        "url": f"{settings.BASE_URL}{reverse('mobiloud:overview', args=[submission.resource.uuid])}",
+        "url": _dashboard(submission),
     }
-    text = render_to_string("mobiloud/mail.txt", context)
+    _post(
+        submission,
+        key=f"mobiloud:{note.pk}",
+        subject=f"Your mobile app: {state.label.lower()}",
+        text=render_to_string("mobiloud/mail.txt", context),
+    )
+
+
+def confirm_call(submission: Submission, *, at: datetime) -> None:
+    """Post the mail that confirms the call, `at` in UTC, that the customer asked for; once for each time chosen."""
+    context = {
+        "at": f"{at:%A, %d %B %Y, %H:%M} UTC",
+        "note": submission.call_note,
+        "website": submission.site.website,
+        "support": SUPPORT,
+        "url": _dashboard(submission),
+    }
+    _post(
+        submission,
+        key=f"mobiloud-call:{submission.pk}:{at:%Y%m%dT%H%M}",
+        subject=f"Your mobile app: we call on {at:%d %B, %H:%M} UTC",
+        text=render_to_string("mobiloud/call.txt", context),
+    )
+
+
+def _dashboard(submission: Submission) -> str:
+    return f"{settings.BASE_URL}{reverse('mobiloud:overview', args=[submission.resource.uuid])}"
+
+
+def _post(submission: Submission, *, key: str, subject: str, text: str) -> None:
     outbox.post_all(
         outbox.Letter(
-            key=f"mobiloud:{note.pk}:{address}"[:200],
+            key=f"{key}:{address}"[:200],
             to=address,
-            subject=f"Your mobile app: {state.label.lower()}",
+            subject=subject,
             text=text,
             kind="mobiloud",
             reply_to=SUPPORT,

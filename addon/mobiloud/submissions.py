@@ -1,6 +1,7 @@
 """The app submission form: answers saved field by field, and the submission that freezes them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from provisioning.services import Refusal
 
 CALL_SOONEST, CALL_LATEST = timedelta(hours=1), timedelta(days=60)
 _CHANGES_MOST = 100
+_UNANSWERED_MOST = 8
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def save_answers(site_id: int, changes: Mapping[str, Any], *, actor: str) -> Sav
     """Save fields, each `{"value": text, "base": version}` over the version that the page had (0: none yet).
 
     Fields are apart from each other: one that somebody else has changed to something else is a conflict and stays as it
-    is, and the others are saved. Sending again what is there already changes nothing.
+    is, and the others are saved. Sending again what is there already changes nothing. `"unanswered"` may hold what the
+    page has sent before without an answer: if that is what is there, nobody else has changed the field.
     """
     submission = editable(site_id)
     if len(changes) > _CHANGES_MOST:
@@ -99,7 +102,7 @@ def save_answers(site_id: int, changes: Mapping[str, Any], *, actor: str) -> Sav
         if former == value:
             saved.versions[name] = answer.version
             continue
-        if change.get("base") != answer.version:
+        if change.get("base") != answer.version and former not in _unanswered(known, change):
             saved.conflicts[name] = _theirs(known, answer)
             continue
         if known.kind == "secret":
@@ -202,6 +205,8 @@ def schedule_call(site_id: int, at: datetime | None, note: str, *, actor: str) -
     audit.record(
         "mobiloud.call_scheduled", resource=site.resource, actor=actor, at=at.isoformat() if at else None
     )
+    if at is not None:
+        letters.confirm_call(submission, at=at)
     return submission
 
 
@@ -247,6 +252,17 @@ def editable(site_id: int) -> Submission:
             code="submission_locked",
         )
     return submission
+
+
+def _unanswered(known: Field, change: Mapping[str, Any]) -> list[str]:
+    """The values that a page sent and does not know the fate of, as they would have been stored."""
+    sent = change.get("unanswered")
+    found = []
+    for value in sent[:_UNANSWERED_MOST] if isinstance(sent, list) else []:
+        if isinstance(value, str):
+            with suppress(Refusal):
+                found.append(clean(known, value))
+    return found
 
 
 def _theirs(known: Field, answer: Answer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.test_mobiloud_configure import name_website, revision_of
 from tests.mobiloud.answers import COMPLETE
@@ -451,6 +451,14 @@ def test_what_is_typed_is_saved_offline_reloaded_and_beside_another_window(
     dialog.get_by_role("button", name="Keep mine").click()
     until(lambda: answers_of(door, addon)["company"] == "Mine Ltd")
 
+    # Saved, but the answer is lost on its way: what is typed next is not taken for another window's.
+    page.route("**/publish/save", lose_the_answer, times=1)
+    page.locator('[name="company"]').fill("Lost Ltd")
+    expect(page.locator("[data-autosave-text]")).to_have_text("Offline: kept here, trying again")
+    page.locator('[name="company"]').fill("Found Ltd")
+    all_saved(page)
+    assert answers_of(door, addon)["company"] == "Found Ltd"
+
     door.stack.kill_part("web")
     page.locator('[name="contact_name"]').fill("Ada Lovelace")
     expect(page.locator("[data-autosave-text]")).to_have_text("Offline: kept here, trying again")
@@ -458,6 +466,12 @@ def test_what_is_typed_is_saved_offline_reloaded_and_beside_another_window(
     all_saved(page)
     assert answers_of(door, addon)["contact_name"] == "Ada Lovelace"
     visitor.forgive("Failed to load resource: net::ERR_")
+
+
+def lose_the_answer(route: Route) -> None:
+    """Let the server do it, and tell the page nothing."""
+    route.fetch()
+    route.abort()
 
 
 def test_random_edits_in_two_tabs_while_servers_die_lose_nothing(

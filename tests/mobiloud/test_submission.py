@@ -82,6 +82,24 @@ def test_two_windows_save_different_fields_and_are_asked_about_the_same_one(payi
     assert save(paying, {"company": "Two"}, base=1).json()["saved"] == {"company": 2}
 
 
+def test_what_a_page_has_sent_itself_is_no_other_window_s_though_the_answer_was_lost(
+    paying: Customer,
+) -> None:
+    start(paying)
+
+    def send(value: str, *unanswered: Any) -> Any:
+        changes = {
+            name: {"value": value, "base": 0, "unanswered": unanswered} for name in ("company", "push_key")
+        }
+        return paying.post("publish/save", changes=json.dumps(changes)).json()
+
+    assert send("One")["saved"] == {"company": 1, "push_key": 1}
+    assert set(send("Two", "Another", 7)["conflicts"]) == {"company", "push_key"}
+    assert send("Two", "Another", "One ")["saved"] == {"company": 2, "push_key": 2}
+    assert Answer.objects.get(name="company").value == "Two"
+    assert Answer.objects.get(name="push_key").get_sealed("secret") == "Two"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_ten_windows_at_one_instant_lose_no_field(paying: Customer) -> None:
     start(paying)
@@ -390,8 +408,14 @@ def test_a_call_is_scheduled_within_reason(paying: Customer) -> None:
     submit(paying)
     for wrong in ("soon", "2001-01-01T00:00", "2999-01-01T00:00"):
         assert paying.post("publish/call", at=wrong).status_code == 422
-    assert paying.post("publish/call", at=good, note="About icons").status_code == 200
+    Mail.objects.all().delete()
+    for _ in range(2):
+        assert paying.post("publish/call", at=good, note="About icons").status_code == 200
     assert submission(paying).call_note == "About icons"
+    confirmed = Mail.objects.all()
+    assert sorted(mail.to for mail in confirmed) == ["ada.apps@example.com", "ada@example.com"]
+    assert good[-5:] in confirmed[0].subject
+    assert "About icons" in confirmed[0].text
     assert paying.post("publish/call", at="").status_code == 200
     assert submission(paying).call_at is None
 

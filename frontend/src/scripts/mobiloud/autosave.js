@@ -3,6 +3,8 @@
 import { post } from "../http.js";
 
 const EVERY_MS = 5000;
+const UNANSWERED_MOST = 8;
+const LONG = 500;
 
 export function startAutosave() {
   const form = document.querySelector("[data-submission]");
@@ -13,6 +15,8 @@ export function startAutosave() {
   const statusText = form.querySelector("[data-autosave-text]");
   const pending = new Map();
   const held = new Set();
+  // What was sent and not answered, by field: it may be saved all the same, and is then no other window's.
+  const unanswered = new Map();
   let sending = null;
 
   const valueOf = (input) => (input.type === "checkbox" ? (input.checked ? input.value : "") : input.value);
@@ -35,11 +39,13 @@ export function startAutosave() {
     }
   }
 
+  const change = (name, value) => ({ value, base: Number(inputs.get(name).dataset.version), unanswered: [...(unanswered.get(name) ?? [])] });
+
   // Only this section's fields are touched: another tab may have another section open.
   function keep() {
     const values = kept();
     for (const [name, input] of inputs) {
-      if (pending.has(name) && !isSecret(input)) values[name] = { value: pending.get(name), base: Number(input.dataset.version) };
+      if (pending.has(name) && !isSecret(input)) values[name] = change(name, pending.get(name));
       else delete values[name];
     }
     try {
@@ -91,8 +97,20 @@ export function startAutosave() {
     Object.fromEntries(
       [...pending]
         .filter(([name]) => !held.has(name))
-        .map(([name, value]) => [name, { value, base: Number(inputs.get(name).dataset.version) }]),
+        .map(([name, value]) => [name, change(name, value)]),
     );
+
+  function leaves(sent) {
+    for (const [name, { value }] of Object.entries(sent)) {
+      const values = (unanswered.get(name) ?? []).filter((each) => each !== value);
+      values.push(value);
+      // The first may have been saved before the connection broke, the last when it came back.
+      const most = value.length > LONG ? 2 : UNANSWERED_MOST;
+      if (values.length > most) values.splice(1, values.length - most);
+      unanswered.set(name, values);
+    }
+    keep();
+  }
 
   function settle(name, version, sent) {
     const input = inputs.get(name);
@@ -139,8 +157,10 @@ export function startAutosave() {
     const sent = changes();
     if (Object.keys(sent).length === 0) return;
     say("Saving …");
+    leaves(sent);
     try {
       const answer = await post(form.dataset.saveUrl, { changes: JSON.stringify(sent) });
+      for (const name of Object.keys(sent)) unanswered.delete(name);
       for (const [name, version] of Object.entries(answer.saved)) settle(name, version, sent[name].value);
       for (const [name, text] of Object.entries(answer.problems)) {
         problem(name, text);
@@ -189,6 +209,7 @@ export function startAutosave() {
   function last() {
     const sent = changes();
     if (Object.keys(sent).length === 0) return;
+    leaves(sent);
     const csrf = document.querySelector('meta[name="csrf-token"]').content;
     fetch(form.dataset.saveUrl, {
       method: "POST",
@@ -201,12 +222,13 @@ export function startAutosave() {
 
   show();
   if ("locked" in form.dataset) return;
-  for (const [name, { value, base }] of Object.entries(kept())) {
+  for (const [name, { value, base, unanswered: sent }] of Object.entries(kept())) {
     const input = inputs.get(name);
     if (!input || valueOf(input) === value) continue;
     put(input, value);
     input.dataset.version = base;
     pending.set(name, value);
+    if (sent?.length) unanswered.set(name, sent);
   }
   keep();
   show();
