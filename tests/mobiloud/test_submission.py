@@ -95,7 +95,7 @@ def test_what_a_page_has_sent_itself_is_no_other_window_s_though_the_answer_was_
 
     assert send("One")["saved"] == {"company": 1, "push_key": 1}
     assert set(send("Two", "Another", 7)["conflicts"]) == {"company", "push_key"}
-    assert send("Two", "Another", "One ")["saved"] == {"company": 2, "push_key": 2}
+    assert send("Two", "Another", " One", "One")["saved"] == {"company": 2, "push_key": 2}
     assert Answer.objects.get(name="company").value == "Two"
     assert Answer.objects.get(name="push_key").get_sealed("secret") == "Two"
 
