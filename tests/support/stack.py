@@ -24,7 +24,7 @@ from local.environment import new_secrets
 from local.ports import free_port
 from local.program import DOORS, WORKERS, Program, RunningProgram
 from local.redis import Redis
-from local.watcher import Watcher
+from local.watcher import Watcher, signal_group
 from tests.support.folders import server_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -62,6 +62,8 @@ class Stack:
     ) -> None:
         """`environment` changes or adds variables of every part."""
         self.folder, self.watcher, self.redis = folder, watcher, server
+        self.graceful_seconds = 3
+        """How long a web that is asked to stop waits for its requests, from its next start on."""
         self.services_file = folder / "services.json"
         self.web_port, self.sandbox_port = free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self.web_port}"
@@ -149,7 +151,7 @@ class Stack:
             "sandbox": f"sandbox serve --host {host} --port {self.sandbox_port} --data {self.folder}/sandbox"
             f" --services {self.services_file}",
             "web": f"gunicorn --config gunicorn.conf.py --workers 2 --bind {host}:{self.web_port}"
-            " --graceful-timeout 3 addon.asgi:application",
+            f" --graceful-timeout {self.graceful_seconds} addon.asgi:application",
             "worker": f"{celery} worker --queues {queues} --concurrency 2 --without-mingle --without-gossip"
             f" --hostname {uuid.uuid4().hex[:8]}@localhost",
             "beat": f"{celery} beat --schedule {self.folder}/beat-schedule --pidfile=",
@@ -184,6 +186,16 @@ class Stack:
             program = self._running.pop(name)
         os.killpg(program.pid, signal.SIGKILL)
         program.clear()
+
+    def ask_part_to_stop(self, name: str) -> RunningProgram:
+        """Send a part what Heroku sends it at a deploy, SIGTERM to each of its processes, and leave the rest to it.
+
+        It is not started again by itself.
+        """
+        with self._lock:
+            program = self._running.pop(name)
+        signal_group(program.pid, signal.SIGTERM)
+        return program
 
     def processes_below(self, name: str) -> list[psutil.Process]:
         """The processes that a part's first process has started."""
