@@ -26,10 +26,6 @@ def csaf(advisory: Advisory) -> dict[str, Any]:
         "notes": _notes(newest),
         "product_status": {"fixed" if fixed else "known_affected": ids},
     }
-    if advisory.cves:
-        vulnerability["cve"] = advisory.cves[0]
-    else:
-        vulnerability["ids"] = [{"system_name": PUBLISHER, "text": advisory.number}]
     remediations = [
         {
             "category": "mitigation",
@@ -87,7 +83,12 @@ def csaf(advisory: Advisory) -> dict[str, Any]:
             },
         },
         "product_tree": {"full_product_names": products},
-        "vulnerabilities": [vulnerability],
+        # One entry for each CVE, as a CSAF entry names at most one.
+        "vulnerabilities": [
+            {**vulnerability, **named}
+            for named in [{"cve": cve} for cve in advisory.cves]
+            or [{"ids": [{"system_name": PUBLISHER, "text": advisory.number}]}]
+        ],
     }
 
 

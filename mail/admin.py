@@ -8,9 +8,11 @@ from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from mail.models import Contact, Mail, MailState
+from mail.contacts import people_of
+from mail.models import Mail, MailState
 from operators.lists import COUNTED_ROWS, BoundedPaginator
 from operators.model_admin import ReadOnlyAdmin
+from provisioning.models import Resource
 
 _TONES = {
     MailState.DELIVERED: "good",
@@ -42,10 +44,12 @@ class MailAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        people = Contact.objects.filter(resource__app_name=term.lower()).values_list("email", flat=True)
+        numbers = Resource.objects.filter(app_name=term.lower()).values_list("pk", flat=True)[:COUNTED_ROWS]
+        people = {person.address for found in people_of(list(numbers)).values() for person in found}
         wanted = Q(key__startswith=term) | Q(message_id=term) | Q(message_id=f"<{term}>")
-        addresses = {term.lower(), *(email.lower() for email in people[:COUNTED_ROWS])}
-        return queryset.alias(address=Lower("to")).filter(wanted | Q(address__in=addresses)), False
+        return queryset.alias(address=Lower("to")).filter(
+            wanted | Q(address__in={term.lower(), *people})
+        ), False
 
     @admin.display(description="state", ordering="state")
     def badge(self, mail: Mail) -> str:
