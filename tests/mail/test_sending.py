@@ -234,6 +234,13 @@ def test_mails_leave_at_the_shared_pace(provider: Provider, settings: Settings) 
     assert time.monotonic() - began >= 0.44  # nine slots of a twentieth after the first
 
 
+def test_a_second_worker_s_slots_come_after_those_of_the_first(db: None, settings: Settings) -> None:
+    settings.MAIL_PER_SECOND = 0.01
+    assert pace.reserve(2) == 0.0
+    assert 100 < pace.reserve(1) <= 200
+    assert 200 < pace.reserve(1) <= 300
+
+
 def test_without_a_server_mails_go_to_django_s_backend(settings: Settings, woken: object) -> None:
     from django.core import mail as django_mail
 
