@@ -11,6 +11,7 @@ from mail.contacts import can_be_mailed
 from mail.models import Contact, ContactReading, ContactSource
 from provisioning import platform_api
 from provisioning.models import Resource
+from provisioning.names import keep_names
 from provisioning.platform_api import ResourceGone
 from provisioning.services import Fault, Unrecoverable, Wait
 from provisioning.states import LIVE_STATES
@@ -90,9 +91,14 @@ def ask_soon(resource_ids: Iterable[int], *, older_than: timedelta) -> int:
 
 
 def _ask(resource: Resource) -> dict[str, ContactSource]:
-    """Addresses by what they are; Heroku's own words decide."""
-    app = resource.app_id or str(platform_api.read_addon(resource)["app"]["id"])
+    """Addresses by what they are; Heroku's own words decide. The names that mails tell are kept on the way."""
+    if not resource.app_id:
+        keep_names(resource, addon=platform_api.read_addon(resource))
+    app = resource.app_id
+    if not app:
+        raise Fault("Heroku did not say which app the add-on belongs to")
     described = platform_api.read_app(resource, app)
+    keep_names(resource, app=described)
     found: dict[str, ContactSource] = {}
     try:
         for one in platform_api.read_collaborators(resource, app):

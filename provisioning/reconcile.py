@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from provisioning import access, operations, platform_api, resources
 from provisioning.models import Heartbeat, Resource
+from provisioning.names import keep_names
 from provisioning.services import Fault, Provisions, Refusal, Unrecoverable, Wait, service_of
 from provisioning.states import LIVE_STATES, OperationKind, ResourceState
 
@@ -116,7 +117,7 @@ def compare(resource: Resource) -> Iterator[Difference]:
         if access.state_of(resource) != "ended":  # it was not ended by us just now
             yield difference("existence", resource.state, "unknown to Heroku")
         return
-    _refresh_names(resource, addon)
+    keep_names(resource, addon=addon)
     if addon.get("state") != resource.state:
         yield difference("state", resource.state, str(addon.get("state")))
     herokus_plan = str((addon.get("plan") or {}).get("name", "")).rpartition(":")[2]
@@ -132,22 +133,6 @@ def compare(resource: Resource) -> Iterator[Difference]:
                 value_digest(wanted[name]) if name in wanted else "absent",
                 value_digest(config[name]) if name in config else "absent",
             )
-
-
-def _refresh_names(resource: Resource, addon: dict[str, object]) -> None:
-    """Names change on Heroku's side at any time: keep the last ones read."""
-    app = addon.get("app")
-    app = app if isinstance(app, dict) else {}
-    fresh = {
-        "name": str(addon.get("name") or resource.name)[:200],
-        "app_id": str(app.get("id") or resource.app_id)[:60],
-        "app_name": str(app.get("name") or resource.app_name)[:200],
-    }
-    changed = [key for key, value in fresh.items() if getattr(resource, key) != value]
-    if changed:
-        for key in changed:
-            setattr(resource, key, fresh[key])
-        resource.save(update_fields=changed)
 
 
 def _fix(resource: Resource, difference: Difference) -> None:

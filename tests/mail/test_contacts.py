@@ -58,6 +58,29 @@ def test_owner_and_collaborators_come_from_heroku_and_leave_with_it(
     assert Contact.objects.filter(left_at=None).count() == 2
 
 
+def test_a_new_add_on_s_app_is_found_and_its_name_kept_for_those_who_are_written_to(
+    heroku_people: Callable[..., Resource], heroku: FakeHeroku
+) -> None:
+    resource = heroku_people()
+    heroku.scripts.clear()
+    heroku.answer_next("GET", "/apps/app-1", 200, {"id": "app-1", "name": "renamed-shop"})
+    heroku.answer_next("GET", "/apps/app-1/collaborators", 200, [])
+    addon = {"name": "inference-flat-1", "app": {"id": "app-1", "name": "shop"}}
+    heroku.answer_next("GET", f"/addons/{resource.uuid}", 200, addon)
+    Resource.objects.filter(pk=resource.pk).update(app_id="", app_name="", name="")
+    assert contacts_reading.read_contacts(Resource.objects.get(pk=resource.pk))
+    resource.refresh_from_db()
+    assert (resource.name, resource.app_id, resource.app_name) == (
+        "inference-flat-1",
+        "app-1",
+        "renamed-shop",
+    )
+    heroku.answer_next("GET", f"/addons/{resource.uuid}", 200, {"name": "inference-flat-1"})
+    Resource.objects.filter(pk=resource.pk).update(app_id="")
+    assert not contacts_reading.read_contacts(Resource.objects.get(pk=resource.pk))
+    assert "which app" in ContactReading.objects.get(resource=resource).last_error
+
+
 def test_the_made_up_owner_of_a_team_s_app_is_not_written_to(heroku_people: Callable[..., Resource]) -> None:
     resource = heroku_people(owner="acme@herokumanager.com", collaborators={"bob@example.com": "admin"})
     contacts_reading.read_contacts(resource)
