@@ -25,7 +25,7 @@ PAGES = (
 @pytest.fixture(scope="module")
 def password(stack: Stack) -> str:
     """The first operator's, as the command prints it."""
-    told: str = json.loads(stack.manage("create_operator", "olga", "--json"))["password"]
+    told: str = json.loads(stack.manage("create_operator", "wanda", "--json"))["password"]
     return told
 
 
@@ -37,7 +37,7 @@ def test_an_operator_signs_in_from_nothing_and_every_page_is_fit_to_be_used(
     page = visitor.page
     page.goto(f"{stack.web_url}/admin/")
     visitor.assert_accessible()
-    page.get_by_label("Username").fill("olga")
+    page.get_by_label("Username").fill("wanda")
     page.get_by_label("Password").fill(password)
     page.keyboard.press("Enter")
     page.get_by_text("Set up your second factor").wait_for()

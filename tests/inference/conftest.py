@@ -114,6 +114,14 @@ class Gateway(Stack):
             addon.uuid,
         )
 
+    def open_streams(self, addon: Addon) -> list[dict[str, Any]]:
+        """The add-on's streams that are noted as under way."""
+        return self.rows(
+            "SELECT o.* FROM inference_openstream o JOIN provisioning_resource r ON r.id = o.resource_id "
+            "WHERE r.uuid = %s",
+            addon.uuid,
+        )
+
 
 SIGNED = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "session_token": "token=/+"}
 

@@ -120,4 +120,4 @@ def test_a_living_stream_is_left_alone_and_its_truth_wins_over_a_hasty_settlemen
         assert reading.result().done
     (row,) = gateway.usage(addon)
     assert (row["outcome"], row["output_tokens"], row["estimated"]) == ("complete", WORDS, False)
-    until(lambda: not gateway.rows("SELECT 1 FROM inference_openstream"), seconds=5)
+    until(lambda: not gateway.open_streams(addon))

@@ -56,11 +56,7 @@ def test_answers_wait_for_postgres_and_are_metered_once_it_is_back(gateway: Gate
 
     with ThreadPoolExecutor(2) as pool:
         whole, stream = pool.submit(ask, "whole"), pool.submit(ask, "stream", stream=True)
-        until(
-            lambda: (
-                gateway.upstream.held == 2 and len(gateway.rows("SELECT 1 FROM inference_openstream")) == 1
-            )
-        )
+        until(lambda: gateway.upstream.held == 2 and len(gateway.open_streams(addon)) == 1)
         with postgres_away(gateway):
             gateway.upstream.release()
             until(lambda: gateway.upstream.held == 0)
