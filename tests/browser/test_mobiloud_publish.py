@@ -534,16 +534,15 @@ def test_random_edits_in_two_tabs_while_servers_die_lose_nothing(
 
 def edit_settings(page: Page, label: str, acknowledged: dict[int, str], chance: random.Random) -> None:
     """Type a label and save it; answer a conflict with one of its choices; note what the page says is saved."""
-    page.get_by_label("Menu label").fill(label)
+    form, dialog = page.locator("form[data-section]"), page.locator("#conflict-dialog")
+    field = page.get_by_label("Menu label")
+    field.fill(label)
     page.get_by_role("button", name="Save", exact=True).click()
-    state, dialog = page.locator("[data-save-state]"), page.locator("#conflict-dialog")
-    until(lambda: "Saving" not in state.inner_text() or dialog.is_visible(), seconds=120)
-    if dialog.is_visible():
-        choice = chance.choice(["Save mine on top", "Take theirs"])
-        dialog.get_by_role("button", name=choice).click()
-        if choice == "Take theirs":
-            return
-        until(lambda: "Saving" not in state.inner_text() and not dialog.is_visible(), seconds=120)
-    said = state.inner_text()
-    if said.startswith("Saved as revision "):
+    while True:
+        until(lambda: dialog.is_visible() or form.get_attribute("aria-busy") != "true", seconds=120)
+        if not dialog.is_visible():
+            break
+        dialog.get_by_role("button", name=chance.choice(["Save mine on top", "Take theirs"])).click()
+    said = page.locator("[data-save-state]").inner_text()
+    if said.startswith("Saved as revision ") and field.input_value() == label:
         acknowledged[int(said.removeprefix("Saved as revision "))] = label

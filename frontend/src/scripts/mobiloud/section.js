@@ -124,13 +124,12 @@ export function startSection() {
     }
   }
 
-  let saving = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (saving) return;
-    saving = true;
+    if (form.ariaBusy === "true") return;
+    form.ariaBusy = "true";
     await save();
-    saving = false;
+    form.ariaBusy = "false";
   });
   form.addEventListener("input", changed);
   fill(saved);
