@@ -159,7 +159,7 @@ def test_a_worker_killed_with_all_of_its_processes_loses_nothing(stack: Stack) -
             time.sleep(0.2)
             stack.start_part("worker")
     until(
-        lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=60, every=0.5
+        lambda: all(stack.addon(addon)["state"] == "provisioned" for addon in addons), seconds=600, every=0.5
     )
     assert {stack.addon(addon)["actions"]["provision"] for addon in addons} == {1}
     assert {stack.addon(addon)["actions"]["repeated"] for addon in addons} == {0}

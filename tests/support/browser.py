@@ -95,6 +95,7 @@ class Visitor:
 
     def assert_fits(self) -> None:
         """Nothing makes the page scroll sideways."""
+        self.page.wait_for_load_state("load")  # before its styles are there, any page is too wide
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{self.page.url}: {width}"
 
