@@ -24,6 +24,7 @@ def addons(stack: Stack) -> Iterator[list[str]]:
         added.append(answer.json()["id"])
     until(
         lambda: not stack.rows("SELECT id FROM provisioning_platformaccess WHERE state = 'waiting'"),
+        seconds=600,
         every=0.5,
     )
     stack.kill_part("worker")
