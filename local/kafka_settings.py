@@ -98,9 +98,11 @@ def properties(
         "message.max.bytes": 1_048_588,
         "log.segment.delete.delay.ms": 1000,
         "log.cleaner.dedupe.buffer.size": 8_388_608,
-        # Few windows make a small plan's throttling smoother: bursts of four seconds' worth, not of ten.
-        "quota.window.num": 5,
-        "quota.window.size.seconds": 1,
+        # Two long windows keep to a rate exactly while no request carries more than two and a half windows' worth:
+        # with many short ones, each of them forgives what the last request of the one before was too large by.
+        # A client that was still may send five seconds' worth at once.
+        "quota.window.num": 2,
+        "quota.window.size.seconds": 5,
         # A start without a snapshot may lose every SCRAM user (seen in 3.5 to 3.9): have one early.
         "metadata.log.max.snapshot.interval.ms": 5000,
     }

@@ -24,7 +24,7 @@ SETTLE_SECONDS = 10.0
 
 SECONDS = 60.0
 WINDOW_SECONDS = 5.0
-"""`quota.window.num` times `quota.window.size.seconds` of our brokers."""
+"""What a client that was still may send at once: `quota.window.size.seconds` of our brokers."""
 
 OUTSTANDING = 16
 """Records that wait for a partition: enough to keep it busy, few enough that no broker's share waits for another's."""
@@ -46,8 +46,11 @@ class Runner:
 
     @property
     def batch(self) -> int:
-        """A producer's batch of one partition in bytes: what is recommended for the quota."""
-        return min(64_000, self.quota // 2)
+        """A producer's batch of one partition in bytes: a second's worth, or three seconds' of one of three brokers.
+
+        Large on purpose: a broker lets a request in whole, and must take all of it back from what comes after.
+        """
+        return min(64_000, self.quota)
 
     @property
     def at_once(self) -> int:
@@ -145,7 +148,7 @@ class Minute:
 
 
 def produce(runner: Runner, pace: Pace, began: float) -> None:
-    """Keep every partition of a topic busy, with the batches that are recommended for the quota."""
+    """Keep every partition of a topic busy."""
     value = b"x" * max(500, runner.batch // 8)
     waiting = dict.fromkeys(range(runner.partitions), 0)
 

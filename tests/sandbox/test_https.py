@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -65,12 +66,11 @@ def test_it_is_no_proxy_for_plain_http(proxy: str) -> None:
 
 def test_a_caller_that_says_nothing_sensible_is_let_go(proxy: str) -> None:
     with socket.create_connection(("127.0.0.1", int(proxy.rsplit(":", 1)[1])), timeout=10) as caller:
-        caller.sendall(b"x" * 200_000)
-        caller.shutdown(socket.SHUT_WR)
-        try:
+        # It may be let go at any of these steps; a time limit is none of these errors.
+        gone = (BrokenPipeError, ConnectionResetError)
+        with contextlib.suppress(*gone):
+            caller.sendall(b"x" * 200_000)
             assert caller.recv(100) == b""
-        except ConnectionResetError:
-            pass
 
 
 def test_the_private_key_is_kept_nowhere(proxy: str, folder: Path) -> None:
