@@ -179,9 +179,9 @@ def fill(stack: Stack, cluster: Cluster) -> None:
               FROM plan, generate_series(1, %s) AS n RETURNING id),
         numbered AS (SELECT id, row_number() OVER () AS n FROM made),
         tenants AS (
-            INSERT INTO kafkacluster_tenant (resource_id, cluster_id, username, prefix, suspension_reason)
+            INSERT INTO kafkacluster_tenant (resource_id, cluster_id, username, prefix)
             SELECT numbered.id, (SELECT min(id) FROM kafkacluster_sharedcluster),
-                   't' || lpad(n::text, 12, '0'), 't' || lpad(n::text, 12, '0') || '.', '' FROM numbered
+                   't' || lpad(n::text, 12, '0'), 't' || lpad(n::text, 12, '0') || '.' FROM numbered
             RETURNING id, prefix)
         INSERT INTO kafkacluster_topic (tenant_id, name, partitions, state, pending_settings, made_at, settled_at)
         SELECT id, prefix || 'topic-' || k, 1, 'live', '{}', now(), now()

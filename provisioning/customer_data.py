@@ -16,6 +16,7 @@ from django.apps import apps
 from django.db import models, transaction
 
 from provisioning import audit
+from provisioning.locks import lock_resource
 from provisioning.masking import mask_value
 from provisioning.models import Resource
 from provisioning.sealing import SealedField
@@ -72,7 +73,7 @@ def erase(resource_id: int, *, actor: str, reason: str = "") -> Counter[str]:
     The resource's row stays as the tombstone it is. Refusal unless the resource is removed: Heroku may not be left with
     an add-on that has lost its data. Safe to repeat.
     """
-    resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+    resource = lock_resource(resource_id)
     if resource.state != ResourceState.DEPROVISIONED:
         raise Refusal(
             "Only what is left of a removed add-on can be erased: have it removed at Heroku first.",

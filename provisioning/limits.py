@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning import audit
+from provisioning.locks import lock_provisioned, lock_resource
 from provisioning.models import LimitOverride, Plan, Resource
 from provisioning.services import Refusal, service_of
 from provisioning.states import ResourceState
@@ -97,7 +98,7 @@ def set_override(
 def end_override(override_id: int, *, actor: str) -> LimitOverride:
     """Give a limit back to the plan now. Refusal when there is no such override, or it has ended."""
     found = LimitOverride.objects.filter(pk=override_id).values_list("resource_id", flat=True).first()
-    resource = None if found is None else Resource.objects.select_for_update(of=("self",)).get(pk=found)
+    resource = None if found is None else lock_resource(found)
     override = LimitOverride.objects.filter(pk=override_id, ended_at=None).first()
     if resource is None or override is None:
         raise Refusal("This override has ended already.", code="override_ended")
@@ -127,7 +128,4 @@ def end_due_overrides() -> int:
 
 
 def _locked(resource_id: int) -> Resource:
-    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
-    if resource.state != ResourceState.PROVISIONED:
-        raise Refusal("Only a provisioned resource has limits to change.", code="not_provisioned")
-    return resource
+    return lock_provisioned(resource_id, refusal="Only a provisioned resource has limits to change.")

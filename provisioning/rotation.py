@@ -4,7 +4,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from provisioning import access, audit, credentials, operations
-from provisioning.models import Operation, Resource
+from provisioning.locks import lock_resource
+from provisioning.models import Operation
 from provisioning.services import Refusal, service_of
 from provisioning.states import AccessState, OperationKind, ResourceState
 
@@ -18,7 +19,7 @@ def rotate_credentials(resource_id: int, *, requested_by: str, revoke_now: bool 
     or Heroku cannot be told.
     """
     with transaction.atomic():
-        resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+        resource = lock_resource(resource_id)
         service = service_of(resource)
         if not service.issues_credentials:
             raise Refusal(f"{service.name} has no credentials to rotate.", code="nothing_to_rotate")

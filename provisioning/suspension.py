@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from provisioning import audit
+from provisioning.locks import lock_provisioned
 from provisioning.models import Resource
 from provisioning.services import Refusal, service_of
-from provisioning.states import ResourceState
 
 
 @transaction.atomic
@@ -41,10 +41,7 @@ def resume(resource_id: int, *, actor: str) -> Resource:
 
 
 def _locked(resource_id: int) -> Resource:
-    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
-    if resource.state != ResourceState.PROVISIONED:
-        raise Refusal("Only a provisioned resource can be suspended or resumed.", code="not_provisioned")
-    return resource
+    return lock_provisioned(resource_id, refusal="Only a provisioned resource can be suspended or resumed.")
 
 
 def _save(resource: Resource) -> Resource:

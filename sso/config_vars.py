@@ -6,6 +6,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 
 from provisioning import audit
+from provisioning.locks import lock_resource
 from provisioning.models import Resource
 from provisioning.services import Refusal, service_of
 from provisioning.states import ResourceState
@@ -41,7 +42,7 @@ def reveal_config_var(resource_id: int, *, name: str, actor: str) -> str:
     locked, so that a deprovision comes wholly before or after.
     """
     with transaction.atomic():
-        resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+        resource = lock_resource(resource_id)
         if resource.state != ResourceState.PROVISIONED:
             raise Refusal("This add-on was removed; its credentials no longer work.", code="resource_ended")
         if name not in service_of(resource).secret_config_vars:

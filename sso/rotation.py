@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from provisioning import rotation
+from provisioning.locks import lock_resource
 from provisioning.models import Credential, Operation, Resource
 from provisioning.services import Refusal
 from provisioning.states import CredentialState, OperationKind
@@ -48,7 +49,7 @@ def start_rotation(resource_id: int, *, replaces: str, revoke_now: bool, actor: 
     does.
     """
     with transaction.atomic():
-        resource = Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+        resource = lock_resource(resource_id)
         running = latest_operation(resource, OperationKind.ROTATION, active=True)
         if running:
             return RotationStart(running, started=False)

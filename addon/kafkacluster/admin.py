@@ -1,6 +1,7 @@
 """Operators' view of the clusters and their tenants."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -131,18 +132,23 @@ class TenantAdmin(ReadOnlyAdmin):
         "stored_bytes",
         "usage_at",
         "writes_paused_at",
-        "suspended_at",
+        "suspended_since",
         "removed_at",
     )
     list_filter = (
         "cluster",
-        ("suspended_at", admin.EmptyFieldListFilter),
+        ("resource__suspended_at", admin.EmptyFieldListFilter),
         ("removed_at", admin.EmptyFieldListFilter),
     )
     search_fields = ("username", "resource__uuid", "resource__app_name")
     list_select_related = ("cluster", "resource")
     show_full_result_count = False
     actions = ("suspend", "resume")
+
+    @admin.display(description="suspended at", ordering="resource__suspended_at")
+    def suspended_since(self, tenant: Tenant) -> datetime | None:
+        """Since when its resource has been suspended."""
+        return tenant.resource.suspended_at
 
     def has_suspend_permission(self, request: HttpRequest) -> bool:
         """Whoever may change tenants, although nothing of one is edited by hand."""

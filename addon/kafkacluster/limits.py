@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from addon.kafkacluster.models import Tenant
 from provisioning.limits import limits_of
+from provisioning.locks import lock_resource
 from provisioning.models import Plan, Resource
 from provisioning.services import Refusal
 from provisioning.states import ResourceState
@@ -129,11 +130,11 @@ def changing_topics(resource_id: int) -> Iterator[Room]:
     resource is ending or suspended.
     """
     with transaction.atomic():
-        resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
+        resource = lock_resource(resource_id)
         tenant = Tenant.objects.select_related("cluster").filter(resource=resource, removed_at=None).first()
         if resource.state != ResourceState.PROVISIONED or resource.plan is None or tenant is None:
             raise Refusal("This add-on is being removed; nothing of it can be changed.", code="ending")
-        if tenant.suspended_at:
+        if resource.suspended_at:
             raise Refusal(
                 "This tenant is suspended, so its topics cannot be changed. Nothing is lost; ask support.",
                 code="suspended",

@@ -139,10 +139,6 @@ class Tenant(models.Model):
         blank=True,
         help_text="Since when nothing can be produced: the stored data is at its limit.",
     )
-    suspended_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when an operator keeps the tenant's clients out."
-    )
-    suspension_reason = models.TextField(blank=True, help_text="What the customer is told.")
     rights_due = models.BooleanField(
         db_default=False, help_text="The cluster has still to be told what the tenant may do now."
     )

@@ -29,7 +29,7 @@ def own_login(tenant: Tenant) -> OwnLogin:
 
     Raises Refusal for a suspended tenant, whose clients are kept out.
     """
-    if tenant.suspended_at:
+    if tenant.resource.suspended_at:
         raise Refusal(
             "This tenant is suspended, so its groups and messages cannot be reached. Nothing is lost; ask support.",
             code="suspended",

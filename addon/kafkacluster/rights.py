@@ -1,8 +1,9 @@
 """Keeping a tenant's clients out, or from producing, for a time: suspension by operators, and full storage.
 
-What a tenant may do follows from its row (`tenants.grants_of`), and its quotas from what its resource may use. A change
-is a change of the row, marked `rights_due`; a worker that is woken, or the minute's schedule, brings the cluster in
-line. Nothing else is touched: topics, groups, passwords and config vars stay, so that all of it can be taken back.
+What a tenant may do follows from its row and its resource's (`tenants.grants_of`), and its quotas from what its
+resource may use. A change is a change of a row, and the tenant marked `rights_due`; a worker that is woken, or the
+minute's schedule, brings the cluster in line. Nothing else is touched: topics, groups, passwords and config vars stay,
+so that all of it can be taken back.
 """
 
 import structlog
@@ -17,6 +18,7 @@ from addon.kafkacluster.tenants import broker_count, grants_of, quotas_of
 from addon.kafkacluster.turns import turn
 from provisioning import audit
 from provisioning.limits import limits_of
+from provisioning.locks import lock_provisioned
 from provisioning.models import Operation, Resource
 from provisioning.services import Fault, Refusal
 from provisioning.states import ResourceState
@@ -29,15 +31,8 @@ RESUME_BELOW_PERCENT = 95
 """Producing comes back only well below the limit, or it would come and go with every segment that ends."""
 
 
-def follow_suspension(resource: Resource) -> None:
-    """Note on the tenant that its resource was suspended or resumed; `resource` is locked by the caller."""
-    if tenant := _live_tenant(resource):
-        tenant.suspended_at, tenant.suspension_reason = resource.suspended_at, resource.suspension_reason
-        _save(tenant, "suspended_at", "suspension_reason")
-
-
-def follow_limits(resource: Resource) -> None:
-    """Let the cluster's quotas follow what the resource may use now; `resource` is locked by the caller."""
+def follow(resource: Resource) -> None:
+    """Let the cluster follow a resource that was suspended or resumed, or may use more or less; the caller locks it."""
     if tenant := _live_tenant(resource):
         _save(tenant)
 
@@ -121,7 +116,9 @@ def apply_rights(tenant_id: int) -> None:
                 cluster.set_quotas(tenant.username, quotas_of(limits, brokers=brokers))
                 fit_topics_of(tenant, cluster)
             with transaction.atomic():
-                now = tenants.select_for_update(of=("self",)).get(pk=tenant_id)
+                # Locked first, then read: what is joined to a row that is waited for is as it was before the wait.
+                Tenant.objects.select_for_update().get(pk=tenant_id)
+                now = tenants.get(pk=tenant_id)
                 now.rights_due = grants_of(now) != wanted or limits_of(now.resource) != limits
                 now.save(update_fields=["rights_due"])
 
@@ -140,10 +137,10 @@ def apply_due_rights() -> int:
 
 def _locked(resource_id: int) -> Tenant:
     """The live tenant of a provisioned resource, which stays locked; Refusal when it has none."""
-    resource = Resource.objects.select_for_update(of=("self",)).select_related("plan").get(pk=resource_id)
-    tenant = _live_tenant(resource)
-    if tenant is None or resource.state != ResourceState.PROVISIONED:
-        raise Refusal("Only a provisioned tenant is held to its storage.", code="not_provisioned")
+    refusal = "Only a provisioned tenant is held to its storage."
+    tenant = _live_tenant(lock_provisioned(resource_id, refusal=refusal))
+    if tenant is None:
+        raise Refusal(refusal, code="not_provisioned")
     return tenant
 
 

@@ -147,11 +147,11 @@ class KafkaCluster(AddonService):
 
     def limits_changed(self, resource: Resource) -> None:
         """The rates stand on the cluster as quotas, and the room for data follows."""
-        rights.follow_limits(resource)
+        rights.follow(resource)
 
     def suspension_changed(self, resource: Resource) -> None:
         """The tenant's clients are refused, or let in."""
-        rights.follow_suspension(resource)
+        rights.follow(resource)
 
     def dashboard_url(self, resource: Resource) -> str:
         """The overview."""

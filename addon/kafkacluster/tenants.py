@@ -44,7 +44,7 @@ _RIGHTS = (
 
 def grants_of(tenant: Tenant) -> set[Grant]:
     """Everything that a tenant may do now: nothing while suspended, no producing while its storage is full."""
-    if tenant.suspended_at:
+    if tenant.resource.suspended_at:
         return set()
     withheld = {("TOPIC", "WRITE")} if tenant.writes_paused_at else set()
     return {

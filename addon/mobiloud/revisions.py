@@ -10,7 +10,7 @@ from addon.mobiloud import capabilities
 from addon.mobiloud.documents import Configuration, check, differences, dump, parse
 from addon.mobiloud.models import Origin, Revision, Site
 from provisioning import audit
-from provisioning.models import Resource
+from provisioning.locks import lock_resource
 from provisioning.services import Refusal
 from provisioning.states import ResourceState
 
@@ -142,7 +142,7 @@ def lock(site_id: int) -> Site:
     in the order that every operation takes.
     """
     resource_id = Site.objects.values_list("resource_id", flat=True).get(pk=site_id)
-    resource = Resource.objects.select_related("plan").select_for_update(of=("self",)).get(pk=resource_id)
+    resource = lock_resource(resource_id)
     site = Site.objects.select_for_update().get(pk=site_id)
     if resource.state != ResourceState.PROVISIONED or site.ended_at:
         raise Refusal("This add-on was removed.", code="ending")

@@ -1,5 +1,6 @@
 """The usage ledger: what comes in stands once, whatever is told twice, late, at once or otherwise than before."""
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -245,10 +246,13 @@ def test_the_command_tells_what_differs_and_mends_it(
 ) -> None:
     ingest("inference", [reading(resource, 10)])
     call_command("recount_ledger")
-    assert "Every total is the sum" in capsys.readouterr().out
+    assert "Every total is what" in capsys.readouterr().out
     UsageTotal.objects.filter(period="day").update(quantity=9)
     with pytest.raises(CommandError, match="1 totals differ"):
-        call_command("recount_ledger")
+        call_command("recount_ledger", json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["stored"], each["counted"]) for each in told["differences"]] == [(9, 10)]
+    assert not told["fixed"]
     call_command("recount_ledger", fix=True)
     assert "9 stored, 10 counted" in capsys.readouterr().out
     assert used(resource) == 10

@@ -16,6 +16,7 @@ from addon.kafkacluster.models import ConsumerGroup, Tenant
 from addon.kafkacluster.topics import delete_topic
 from provisioning.models import AuditEvent
 from provisioning.services import Refusal
+from provisioning.suspension import suspend
 from tests.kafkacluster.conftest import Customer
 from tests.kafkacluster.test_topics import ADA, make
 from tests.support.partner import at_once
@@ -233,7 +234,7 @@ def test_many_groups_come_in_pages_and_are_found_by_name(shop: Customer) -> None
 
 def test_a_suspended_tenant_s_groups_stay_as_they_are(shop: Customer) -> None:
     name = register(shop)
-    Tenant.objects.filter(pk=shop.tenant.pk).update(suspended_at=datetime.now(UTC))
+    suspend(shop.resource.pk, reason="abuse", actor="operator")
     with pytest.raises(Refusal, match="suspended"):
         delete_group(Tenant.objects.get(pk=shop.tenant.pk), name=name, actor=ADA)
     assert ConsumerGroup.objects.exists()

@@ -12,6 +12,7 @@ from addon.kafkacluster.limits import HOUR_MS, Limits, changing_topics
 from addon.kafkacluster.models import Tenant, Topic
 from provisioning.models import Plan, Resource
 from provisioning.services import Refusal, all_services
+from provisioning.suspension import resume, suspend
 from tests.kafkacluster.conftest import Customer
 from tests.support.partner import Partner, at_once, run_operations
 
@@ -97,10 +98,10 @@ def test_no_topic_is_made_while_the_storage_is_full(customer: Callable[..., Cust
 
 def test_topics_of_an_ending_or_suspended_tenant_stay_as_they_are(customer: Callable[..., Customer]) -> None:
     shop = customer()
-    Tenant.objects.update(suspended_at=timezone.now())
+    suspend(shop.resource.pk, reason="abuse", actor="operator")
     with pytest.raises(Refusal, match="is suspended"):
         room(shop)
-    Tenant.objects.update(suspended_at=None)
+    resume(shop.resource.pk, actor="operator")
     room(shop)
     Partner("kafkacluster").delete(shop.resource.uuid)
     with pytest.raises(Refusal, match="being removed"):

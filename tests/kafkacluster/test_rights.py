@@ -192,14 +192,14 @@ def test_an_override_of_rates_reaches_the_cluster_and_ends_there_too(customer: N
 
 def test_operators_suspend_in_the_admin_with_a_reason(admin_client: Client, customer: New) -> None:
     shop, address = customer(), "/admin/kafkacluster/tenant/"
-    suspended = partial(Tenant.objects.exclude, suspended_at=None)
+    suspended = partial(Tenant.objects.exclude, resource__suspended_at=None)
     chosen = {"action": "suspend", "_selected_action": [str(shop.tenant.pk)]}
     asked = admin_client.post(address, chosen)
     assert asked.status_code == 200
     assert b"The customer reads it" in asked.content
     assert not suspended().exists()
     assert admin_client.post(address, {**chosen, "reason": REASON}).status_code == 302
-    assert suspended().get(rights_due=True).suspension_reason == REASON
+    assert suspended().get(rights_due=True).resource.suspension_reason == REASON
     # One who may only look may not.
     watcher = operator_client(Role.FINANCE)
     assert watcher.get(address).status_code == 200

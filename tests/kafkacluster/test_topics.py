@@ -25,6 +25,7 @@ from addon.kafkacluster.topics import (
 )
 from provisioning.models import AuditEvent, Plan
 from provisioning.services import Fault, Refusal, service_of
+from provisioning.suspension import suspend
 from sso.events import customer_events
 from tests.kafkacluster.conftest import Customer
 from tests.support.partner import Partner, at_once, run_operations
@@ -319,7 +320,7 @@ def test_the_rows_of_a_removed_tenant_go(customer: New) -> None:
 def test_a_suspended_tenant_s_topics_stay_as_they_are(customer: New) -> None:
     shop = customer()
     name = make(shop)
-    Tenant.objects.filter(pk=shop.tenant.pk).update(suspended_at="2026-01-01T00:00Z")
+    suspend(shop.resource.pk, reason="abuse", actor="operator")
     with pytest.raises(Refusal, match="suspended"):
         delete_topic(shop.resource.pk, name=name, actor=ADA)
     assert Topic.objects.get().state == Topic.State.LIVE

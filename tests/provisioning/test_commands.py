@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands
 
 from provisioning.models import Operation, Plan
 from tests.support.partner import Partner, run_operations
 
-COMMANDS = ["manifest", "reconcile", "registration", "reseal", "rotate_credentials", "sweep", "sync_plans"]
+FOLDERS = ("addon", "advisories", "billing", "mail", "operators", "provisioning", "sso")
+COMMANDS = sorted(
+    name for name, app in get_commands().items() if isinstance(app, str) and app.split(".")[0] in FOLDERS
+)
 
 
 def run(*arguments: str) -> str:
@@ -33,6 +37,8 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
     text = capsys.readouterr().out
     assert f"{command} " in text
     assert len(text.split("\n\n")[1]) > 20
+    # That of the conformance suite passes its options on.
+    assert command == "conformance" or {"--json", "--dry-run"} <= set(re.findall(r"--[a-z-]+", text))
 
 
 def manage(*arguments: str) -> subprocess.CompletedProcess[str]:

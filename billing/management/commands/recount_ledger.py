@@ -1,33 +1,22 @@
-"""manage.py recount_ledger"""
+"""`manage.py recount_ledger`: whether the ledger's totals are the sums of its records."""
 
-from typing import Any
-
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from billing.recount import check_totals
+from billing.recount import Difference, check_totals
+from provisioning.management.recount_command import RecountCommand
 
 
-class Command(BaseCommand):
-    """Prove that the ledger's totals are the sums of its records."""
+class Command(RecountCommand[Difference]):
+    """Proves the ledger's totals."""
 
     help = "Recount the usage ledger's totals from its records; exit code 1 when one differs and is not put right."
+    days = 3
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """How far back, and whether to mend."""
-        parser.add_argument("--days", type=int, default=3, help="Days to recount, today among them.")
-        parser.add_argument("--fix", action="store_true", help="Put what differs right.")
+    def recount(self, *, days: int, fix: bool) -> list[Difference]:
+        """The last so many days, today among them."""
+        return check_totals(days=days, fix=fix)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Recount, and say what differs."""
-        if options["days"] < 1:
-            raise CommandError("--days is 1 at least")
-        found = check_totals(days=options["days"], fix=options["fix"])
-        for each in found:
-            self.stdout.write(
-                f"{each.period} {each.start:%Y-%m-%d %H:%M} resource {each.resource_id} {each.unit}: "
-                f"{each.stored} stored, {each.counted} counted"
-            )
-        if not found:
-            self.stdout.write("Every total is the sum of its records.")
-        elif not options["fix"]:
-            raise CommandError(f"{len(found)} totals differ; --fix puts them right.")
+    def line(self, each: Difference) -> str:
+        """Which total, and both numbers."""
+        return (
+            f"{each.period} {each.start:%Y-%m-%d %H:%M} resource {each.resource_id} {each.unit}: "
+            f"{each.stored} stored, {each.counted} counted"
+        )

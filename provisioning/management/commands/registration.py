@@ -1,6 +1,7 @@
 """`manage.py registration`."""
 
-import json
+from argparse import ArgumentParser
+from json import dumps
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -17,7 +18,12 @@ class Command(BaseCommand):
         "OAuth client secrets, plans and prices. The sandbox reads this form."
     )
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Those that every command has."""
+        parser.add_argument("--json", action="store_true", help="As without it: the output is JSON.")
+        parser.add_argument("--dry-run", action="store_true", help="As without it: nothing is changed.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Print it."""
         services = [registration(service) for service in all_services().values()]
-        self.stdout.write(json.dumps({"services": services}, indent=2))
+        self.stdout.write(dumps({"services": services}, indent=2))

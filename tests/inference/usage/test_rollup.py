@@ -1,5 +1,6 @@
 """Totals are what the rows amount to, whenever rows come, whoever dies, however often it runs."""
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -208,7 +209,7 @@ def test_a_recount_finds_and_mends_what_differs_and_nothing_else(
     record(*some_rows([resource], number=200, since=days_ago(20), length=timedelta(days=19), seed=9))
     roll_up()
     call_command("recount_usage")
-    assert "Every total is what its requests amount to." in capsys.readouterr().out
+    assert "Every total is what its rows amount to." in capsys.readouterr().out
 
     # As if the rows were older than the last seconds, which every roll-up looks at again and so mends.
     RollUpMark.objects.update(until=timezone.now() + timedelta(hours=1))
@@ -223,7 +224,10 @@ def test_a_recount_finds_and_mends_what_differs_and_nothing_else(
     invented.pk, invented.model = None, "nova-micro"
     invented.save()
     with pytest.raises(CommandError, match="3 totals differ"):
-        call_command("recount_usage")
+        call_command("recount_usage", "--json")
+    assert len(json.loads(capsys.readouterr().out)["differences"]) == 3
+    with pytest.raises(CommandError, match="3 totals differ"):
+        call_command("recount_usage", "--dry-run")
     told = capsys.readouterr().out
     assert f"hour {hour.start:%Y-%m-%d %H:%M} resource {resource.pk} {hour.model}" in told
     assert "nova-micro" in told
