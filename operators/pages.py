@@ -1,6 +1,9 @@
 """The pages of one resource and one operation, and what is done from them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -67,8 +70,8 @@ def resource_page(request: OperatorRequest, uuid: UUID) -> HttpResponse:
 def resource_action(request: OperatorRequest, uuid: UUID, name: str) -> HttpResponse:
     """Do one of the resource's actions."""
     resource = _resource(uuid)
-    try:
-        told = actions.perform(
+    with _told(request) as told:
+        told.text = actions.perform(
             name,
             resource,
             request=request,
@@ -76,10 +79,6 @@ def resource_action(request: OperatorRequest, uuid: UUID, name: str) -> HttpResp
             roles=request.roles,
             reason=request.POST.get("reason", ""),
         )
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, told)
     return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
 
 
@@ -88,35 +87,31 @@ def resource_action(request: OperatorRequest, uuid: UUID, name: str) -> HttpResp
 def set_limit(request: OperatorRequest, uuid: UUID) -> HttpResponse:
     """Set one limit of the resource until the end of a day."""
     resource, form = _resource(uuid), LimitForm(request.POST)
-    try:
+    with _told(request) as told, transaction.atomic():
         if not form.is_valid():
             raise Refusal(
                 " ".join(str(text) for texts in form.errors.values() for text in texts), code="form"
             )
         wanted = form.cleaned_data
-        with transaction.atomic():
-            before = limits.limits_of(resource)
-            override = limits.set_override(
-                resource.pk,
-                name=wanted["name"],
-                value=wanted["value"],
-                ends_at=datetime.combine(wanted["until"] + timedelta(days=1), time(), tzinfo=UTC),
-                reason=wanted["reason"],
-                actor=audit.actor(request.user),
-            )
-            audit.record(
-                "resource.limit_set",
-                operator=request.user,
-                obj=resource,
-                reason=override.reason,
-                before={override.name: before[override.name]},
-                after={override.name: override.value, "until": override.ends_at.isoformat()},
-                request=request,
-            )
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, f"The limit holds until the end of {wanted['until']:%-d %B %Y}, UTC.")
+        before = limits.limits_of(resource)
+        override = limits.set_override(
+            resource.pk,
+            name=wanted["name"],
+            value=wanted["value"],
+            ends_at=datetime.combine(wanted["until"] + timedelta(days=1), time(), tzinfo=UTC),
+            reason=wanted["reason"],
+            actor=audit.actor(request.user),
+        )
+        audit.record(
+            "resource.limit_set",
+            operator=request.user,
+            obj=resource,
+            reason=override.reason,
+            before={override.name: before[override.name]},
+            after={override.name: override.value, "until": override.ends_at.isoformat()},
+            request=request,
+        )
+        told.text = f"The limit holds until the end of {wanted['until']:%-d %B %Y}, UTC."
     return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
 
 
@@ -124,26 +119,21 @@ def set_limit(request: OperatorRequest, uuid: UUID) -> HttpResponse:
 @operator_page(*MAY_INTERVENE, methods=("POST",))
 def end_limit(request: OperatorRequest, uuid: UUID, number: int) -> HttpResponse:
     """Give one limit back to the plan."""
-    resource, reason = _resource(uuid), request.POST.get("reason", "").strip()
-    try:
-        if not reason:
-            raise Refusal("Give a reason: it is kept in the audit.", code="reason_needed")
+    resource = _resource(uuid)
+    with _told(request) as told, transaction.atomic():
+        reason = _reason(request)
         if not resource.limit_overrides.filter(pk=number).exists():
             raise Http404
-        with transaction.atomic():
-            override = limits.end_override(number, actor=audit.actor(request.user))
-            audit.record(
-                "resource.limit_ended",
-                operator=request.user,
-                obj=resource,
-                reason=reason,
-                before={override.name: override.value},
-                request=request,
-            )
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, "The plan's limit holds again.")
+        override = limits.end_override(number, actor=audit.actor(request.user))
+        audit.record(
+            "resource.limit_ended",
+            operator=request.user,
+            obj=resource,
+            reason=reason,
+            before={override.name: override.value},
+            request=request,
+        )
+        told.text = "The plan's limit holds again."
     return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
 
 
@@ -151,13 +141,13 @@ def end_limit(request: OperatorRequest, uuid: UUID, number: int) -> HttpResponse
 @operator_page(Role.SECURITY, methods=("POST",))
 def export_data(request: OperatorRequest, uuid: UUID) -> HttpResponse:
     """Every row of the customer's, as a file of JSON lines."""
-    resource, reason = _resource(uuid), request.POST.get("reason", "").strip()
-    if not reason:
-        messages.error(request, "Give a reason: it is kept in the audit.")
-        return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
-    with transaction.atomic():
+    resource = _resource(uuid)
+    with _told(request) as told, transaction.atomic():
+        reason = _reason(request)
         customer_data.note_export(resource, actor=audit.actor(request.user), reason=reason)
         audit.record("resource.exported", operator=request.user, obj=resource, reason=reason, request=request)
+    if told.refused:
+        return HttpResponseRedirect(reverse("operators:resource", args=[uuid]))
     answer = StreamingHttpResponse(
         (
             f"{json.dumps({'table': row.table, 'row': row.values}, cls=DjangoJSONEncoder)}\n"
@@ -195,38 +185,63 @@ def operation_page(request: OperatorRequest, number: int) -> HttpResponse:
 @operator_page(*MAY_INTERVENE, methods=("POST",))
 def operation_action(request: OperatorRequest, number: int, name: str) -> HttpResponse:
     """Retry, cancel, or skip the step; the last two with a reason."""
-    reason = request.POST.get("reason", "").strip()
     actor = audit.actor(request.user)
+    with _told(request) as told, transaction.atomic():
+        reason = "" if name == "retry" else _reason(request)
+        before: Any = Operation.objects.filter(pk=number).values("state", "step").first()
+        match name:
+            case "retry":
+                operation = interventions.retry_now(number, actor=actor)
+            case "cancel":
+                operation = interventions.end(number, reason=reason, actor=actor)
+            case "skip":
+                step = request.POST.get("step", "")
+                operation = interventions.skip_step(number, step=step, reason=reason, actor=actor)
+            case _:
+                raise Http404
+        audit.record(
+            f"operation.{name}",
+            operator=request.user,
+            obj=operation,
+            reason=reason,
+            before=before,
+            after={"state": operation.state, "step": operation.step},
+            request=request,
+        )
+        told.text = {"retry": "It goes on now.", "cancel": "Cancelled.", "skip": "The step was skipped."}[
+            name
+        ]
+    return HttpResponseRedirect(reverse("operators:operation", args=[number]))
+
+
+@dataclass
+class _Told:
+    """What the next page says was done."""
+
+    text: str = ""
+    refused: bool = False
+
+
+@contextmanager
+def _told(request: OperatorRequest) -> Iterator[_Told]:
+    """Let the next page tell how the body went: its text, or the Refusal that it raised."""
+    told = _Told()
     try:
-        if name != "retry" and not reason:
-            raise Refusal("Give a reason: it is kept in the audit.", code="reason_needed")
-        with transaction.atomic():
-            before: Any = Operation.objects.filter(pk=number).values("state", "step").first()
-            match name:
-                case "retry":
-                    operation = interventions.retry_now(number, actor=actor)
-                case "cancel":
-                    operation = interventions.end(number, reason=reason, actor=actor)
-                case "skip":
-                    step = request.POST.get("step", "")
-                    operation = interventions.skip_step(number, step=step, reason=reason, actor=actor)
-                case _:
-                    raise Http404
-            audit.record(
-                f"operation.{name}",
-                operator=request.user,
-                obj=operation,
-                reason=reason,
-                before=before,
-                after={"state": operation.state, "step": operation.step},
-                request=request,
-            )
+        yield told
     except Refusal as refusal:
+        told.refused = True
         messages.error(request, refusal.message)
     else:
-        done = {"retry": "It goes on now.", "cancel": "Cancelled.", "skip": "The step was skipped."}
-        messages.success(request, done[name])
-    return HttpResponseRedirect(reverse("operators:operation", args=[number]))
+        if told.text:
+            messages.success(request, told.text)
+
+
+def _reason(request: OperatorRequest) -> str:
+    """The reason that was given; raises Refusal without one."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise Refusal("Give a reason: it is kept in the audit.", code="reason_needed")
+    return reason
 
 
 def _resource(uuid: UUID) -> Resource:

@@ -17,9 +17,7 @@ from provisioning.models import Operation, Plan
 from tests.support.partner import Partner, run_operations
 
 FOLDERS = ("addon", "advisories", "billing", "mail", "operators", "provisioning", "sso")
-COMMANDS = sorted(
-    name for name, app in get_commands().items() if isinstance(app, str) and app.split(".")[0] in FOLDERS
-)
+COMMANDS = sorted(name for name, app in get_commands().items() if str(app).split(".")[0] in FOLDERS)
 
 
 def run(*arguments: str) -> str:

@@ -22,9 +22,9 @@ class Command(ResourceCommand):
             "--revoke-now", action="store_true", help="End the former credentials at once (a leak)."
         )
 
-    def change(self, resource: Resource, *, dry_run: bool, revoke_now: bool, **options: Any) -> Outcome:
+    def change(self, resource: Resource, *, dry_run: bool, **options: Any) -> Outcome:
         """Start it and name the operation."""
-        operation = rotate_credentials(resource.pk, requested_by=ACTOR, revoke_now=revoke_now)
+        operation = rotate_credentials(resource.pk, requested_by=ACTOR, revoke_now=options["revoke_now"])
         if dry_run:
             return Outcome("a rotation could be started", {"operation": None})
         return Outcome(f"operation {operation.pk} started", {"operation": operation.pk})

@@ -21,10 +21,10 @@ class Command(ResourceCommand):
         super().add_arguments(parser)
         parser.add_argument("--reason", required=True, help="What the customer reads on the dashboard.")
 
-    def change(self, resource: Resource, *, dry_run: bool, reason: str, **options: Any) -> Outcome:
+    def change(self, resource: Resource, *, dry_run: bool, **options: Any) -> Outcome:
         """Suspend it."""
         already = resource.suspended_at is not None
-        suspension.suspend(resource.pk, reason=reason, actor=ACTOR)
+        suspension.suspend(resource.pk, reason=options["reason"], actor=ACTOR)
         return Outcome(
             f"{resource} {'would be' if dry_run else 'is'} suspended{', as it was before' if already else ''}",
             {"resource": str(resource.uuid), "was_suspended": already},
