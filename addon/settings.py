@@ -170,6 +170,7 @@ CELERY_BEAT_SCHEDULE = {
     ),
     "purge-operator-sessions": _every(3600.0, "operators.purge_sessions", queue="maintenance"),
     "purge-logins": _every(900.0, "sso.purge", queue="maintenance"),
+    "app-logs": _every(5.0, "sso.write_app_logs", queue="notices"),
     "advisories": _every(15.0, "advisories.follow", queue="notices"),
     "mail-sweep": _every(10.0, "mail.sweep", queue="notices"),
     "mail-feed": _every(20.0, "mail.read_feed", queue="notices"),

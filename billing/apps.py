@@ -14,6 +14,7 @@ class BillingConfig(AppConfig):
         from billing.concerns import concerns
         from billing.pages import BILLING
         from billing.recount import purge_hours
+        from billing.thresholds import near_words
         from operators import navigation, overview
         from operators.roles import Role
         from provisioning import retention
@@ -31,6 +32,7 @@ class BillingConfig(AppConfig):
                         f"Budget set to ${d['cents'] / 100:,.2f}" if d.get("cents") else "Budget removed"
                     ),
                 ),
+                "limit.neared": Told("gauge", lambda d, p: near_words(d), "warning", logged=True),
             }
         )
         for number, (label, icon, name) in enumerate(

@@ -5,10 +5,11 @@ what adds up over the month (a customer's own budget, and limits of a plan that 
 kind can be used up too early: half of it in the month's first week is told as such.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -159,8 +160,17 @@ def _tell(
     if loud is None or made is None:
         return []
     outbox.post_all(limit_letters(made, people(resource)))
+    audit.record("limit.neared", resource=resource, gauge=gauge.label, threshold=loud)
     log.info("billing.limits.told", resource=str(resource.uuid), gauge=gauge.key, threshold=loud)
     return [made]
+
+
+def near_words(detail: Mapping[str, Any]) -> str:
+    """The audit's `limit.neared` in the customer's words."""
+    gauge, threshold = detail.get("gauge", "A limit"), detail.get("threshold")
+    if threshold == PACE:
+        return f"{gauge}: half of the month's limit is used in its first week"
+    return f"{gauge}: {threshold} % of the limit is used"
 
 
 def _rank(threshold: str) -> int:

@@ -51,6 +51,15 @@ def mark_deprovisioned(resource: Resource) -> None:
     _call("POST", f"/addons/{resource.uuid}/actions/deprovision", resource=resource)
 
 
+def read_log_inputs(resource: Resource) -> list[str]:
+    """The secret address of each attachment at which lines for its app's log are taken; of a gone attachment none."""
+    attachments = _call("GET", f"/addons/{resource.uuid}/addon-attachments", resource=resource)
+    try:
+        return [each["log_input_url"] for each in attachments if each.get("log_input_url")]
+    except (TypeError, AttributeError):
+        raise Fault("the attachments that Heroku answered are no list of objects") from None
+
+
 def read_app(resource: Resource, app: str) -> dict[str, Any]:
     """One app by id or name."""
     found: dict[str, Any] = _call("GET", f"/apps/{app}", resource=resource)

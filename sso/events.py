@@ -1,6 +1,6 @@
 """What happened to a resource, in the customer's words. Events that have none here are ours alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,15 @@ PAGE_SIZE = 20
 
 @dataclass(frozen=True)
 class Told:
-    """How one kind of event is told: `words` gets the event's detail and the plan names by slug."""
+    """How one kind of event is told: `words` gets the event's detail and the plan names by slug.
+
+    `logged` says that it stands in the app's own log too: what changes how the app is served, or will.
+    """
 
     icon: str
     words: Callable[[Mapping[str, Any], Mapping[str, str]], str]
     tone: str = "neutral"
+    logged: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ _TOLD: dict[str, Told] = {
     "plan_change.accepted": Told(
         "switch-horizontal",
         lambda d, p: f"Plan changed from {_plan(d.get('former'), p)} to {_plan(d.get('plan'), p)}",
+        logged=True,
     ),
     "rotation.requested": Told(
         "refresh",
@@ -86,17 +91,18 @@ _TOLD: dict[str, Told] = {
             if d.get("revoke_now")
             else "Credential rotation started"
         ),
+        logged=True,
     ),
-    "rotation.succeeded": Told("circle-check", _says("Credential rotation finished"), "good"),
-    "rotation.failed": Told("alert-triangle", _says("Credential rotation failed"), "bad"),
+    "rotation.succeeded": Told("circle-check", _says("Credential rotation finished"), "good", logged=True),
+    "rotation.failed": Told("alert-triangle", _says("Credential rotation failed"), "bad", logged=True),
     "credential.issued": Told("key", lambda d, p: f"Credential {d.get('credential', '')} issued"),
-    "credential.revoked": Told("key-off", _credentials),
+    "credential.revoked": Told("key-off", _credentials, logged=True),
     "config_push.succeeded": Told("settings", _says("Config vars updated")),
     "config_vars.revealed": Told("eye", lambda d, p: f"{', '.join(map(str, d.get('names', [])))} revealed"),
-    "resource.suspended": Told("lock", lambda d, p: f"Suspended: {d.get('reason', '')}", "bad"),
-    "resource.resumed": Told("circle-check", _says("Suspension ended"), "good"),
-    "limit.overridden": Told("gauge", _override),
-    "limit.override_ended": Told("gauge", lambda d, p: f"{_limit(d)} is the plan's again"),
+    "resource.suspended": Told("lock", lambda d, p: f"Suspended: {d.get('reason', '')}", "bad", logged=True),
+    "resource.resumed": Told("circle-check", _says("Suspension ended"), "good", logged=True),
+    "limit.overridden": Told("gauge", _override, logged=True),
+    "limit.override_ended": Told("gauge", lambda d, p: f"{_limit(d)} is the plan's again", logged=True),
     "access.lost": Told("plug-off", _says("Heroku withdrew our access to this add-on"), "bad"),
 }
 
@@ -106,18 +112,33 @@ def tell(words: Mapping[str, Told]) -> None:
     _TOLD.update(words)
 
 
+def is_logged(event: str) -> bool:
+    """Whether an event of that name stands in the app's own log."""
+    return event in _TOLD and _TOLD[event].logged
+
+
+def words_of(rows: Sequence[AuditEvent], resource: Resource) -> list[str]:
+    """What customers are told of some events of `resource`, each of a name that has words."""
+    plans = _plan_names(resource)
+    return [_TOLD[row.event].words(row.detail, plans) for row in rows]
+
+
 def customer_events(resource: Resource, *, before: int | None = None) -> EventPage:
     """The newest events of `resource` that have words, or those older than the event `before`."""
     rows = AuditEvent.objects.filter(resource=resource, event__in=_TOLD)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
-    plans = dict(Plan.objects.filter(service=resource.service).values_list("slug", "name"))
+    plans = _plan_names(resource)
     shown = found[:PAGE_SIZE]
     return EventPage(
         events=tuple(_view(row, plans) for row in shown),
         older=shown[-1].pk if len(found) > PAGE_SIZE else None,
     )
+
+
+def _plan_names(resource: Resource) -> dict[str, str]:
+    return dict(Plan.objects.filter(service=resource.service).values_list("slug", "name"))
 
 
 def _view(row: AuditEvent, plans: Mapping[str, str]) -> EventView:

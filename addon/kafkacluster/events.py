@@ -33,12 +33,15 @@ TOLD: dict[str, Told] = {
     "group.topic_forgotten": Told("eraser", _of("Consumer group {group}: offsets on {topic} deleted")),
     "group.deleted": Told("trash", _of("Consumer group {group} deleted")),
     "kafka.storage_warning": Told(
-        "alert-triangle", _of("Stored data passed {percent} % of the plan"), "warning"
+        "alert-triangle", _of("Stored data passed {percent} % of the plan"), "warning", logged=True
     ),
     "kafka.writes_paused": Told(
-        "alert-triangle", _of("Stored data reached the plan's limit: producing is paused"), "bad"
+        "alert-triangle", _of("Stored data reached the plan's limit: producing is paused"), "bad", logged=True
     ),
     "kafka.writes_resumed": Told(
-        "circle-check", _of("Stored data is below the plan's limit: producing works again"), "good"
+        "circle-check",
+        _of("Stored data is below the plan's limit: producing works again"),
+        "good",
+        logged=True,
     ),
 }

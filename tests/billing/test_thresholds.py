@@ -20,6 +20,7 @@ from provisioning.catalogue import sync_plans
 from provisioning.models import Plan, PlanPeriod, Resource
 from provisioning.services import UsageReading, all_services, service_of
 from sso.doors import Dashboard
+from sso.events import is_logged, words_of
 from sso.models import DashboardSession
 from tests.support.partner import Partner, at_once
 
@@ -76,6 +77,16 @@ def topics(tenant: Tenant, number: int) -> list[str]:
     return [f"{row.gauge} {row.threshold}" for row in check_resource(tenant.resource)]
 
 
+def log_lines(resource: Resource) -> list[str]:
+    """What the app's own log tells of limits, oldest first."""
+    rows = [
+        row
+        for row in resource.audit_events.order_by("pk")
+        if row.event == "limit.neared" and is_logged(row.event)
+    ]
+    return words_of(rows, resource)
+
+
 def spend(resource: Resource, cents: int) -> None:
     """Use output tokens of Nova Pro, 320 cents a million, for so much."""
     reading = UsageReading(uuid.uuid4(), resource.pk, APRIL.start, "output_tokens", cents * 1_000_000 // 320)
@@ -91,6 +102,9 @@ def test_each_threshold_is_told_once(tenant: Tenant) -> None:
     assert topics(tenant, 4) == []
     assert topics(tenant, 5) == ["topics 100"]
     assert [mail.to for mail in Mail.objects.all()] == ["ada@example.com"] * 3
+    assert log_lines(tenant.resource) == [
+        f"Topics: {percent} % of the limit is used" for percent in (50, 80, 100)
+    ]
 
 
 def test_of_several_at_once_only_the_highest_is_told_and_the_others_never(tenant: Tenant) -> None:
@@ -151,6 +165,7 @@ def test_half_of_a_budget_in_the_first_week_is_told_as_such(caller: Resource, cl
     [told] = check_resource(caller)
     assert (told.threshold, told.silent) == ("pace", False)
     assert "in its first week" in Mail.objects.get().subject
+    assert log_lines(caller) == ["Budget: half of the month's limit is used in its first week"]
     clock(APRIL.start + timedelta(days=8))
     assert check_resource(caller) == []
     spend(caller, 300)

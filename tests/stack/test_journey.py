@@ -59,6 +59,22 @@ def test_an_addon_is_added_changed_and_removed(
     )
 
 
+def test_the_app_s_own_log_tells_of_a_plan_change(stack: Stack) -> None:
+    app = stack.new_app()
+    added = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "inference:nova-lite"}})
+    addon = added.json()["id"]
+    until(lambda: stack.addon(addon)["state"] == "provisioned")
+    stack.wait_for_operations()
+    changed = stack.customer("PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "inference:nova-pro"}})
+    assert changed.status_code == 200, changed.text
+
+    def logged() -> list[str]:
+        return [event["summary"] for event in stack.events(addon) if event["kind"] == "log"]
+
+    line = until(logged)[0]
+    assert "inference - - Plan changed from Amazon Nova Lite to Amazon Nova Pro" in line
+
+
 def test_an_asynchronous_provision_ends_within_three_seconds_when_nothing_is_in_the_way(stack: Stack) -> None:
     app, began = stack.new_app(), time.monotonic()
     addon = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "kafkacluster:free"}}).json()[
