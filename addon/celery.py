@@ -5,9 +5,10 @@ the sweeper on the schedule finds every row that nobody works on.
 """
 
 import os
+import signal
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "addon.settings")
 
@@ -21,6 +22,16 @@ app.set_default()
 @setup_logging.connect
 def use_project_logging(**_: object) -> None:
     """Keep Celery from replacing the logging that Django's settings have configured."""
+
+
+@worker_process_init.connect
+def leave_stopping_to_the_worker(**_: object) -> None:
+    """Let a task end that is under way when the platform stops us.
+
+    Heroku sends SIGTERM to every process of a dyno. The worker's first process takes no more tasks then and waits for
+    those that run; without this, their processes would be cut off in the middle.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @task_prerun.connect

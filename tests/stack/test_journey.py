@@ -63,7 +63,7 @@ def test_the_app_s_own_log_tells_of_a_plan_change(stack: Stack) -> None:
     app = stack.new_app()
     added = stack.customer("POST", f"/apps/{app}/addons", {"plan": {"name": "inference:nova-lite"}})
     addon = added.json()["id"]
-    until(lambda: stack.addon(addon)["state"] == "provisioned")
+    until(lambda: stack.addon(addon)["state"] == "provisioned", seconds=300)
     stack.wait_for_operations()
     changed = stack.customer("PATCH", f"/apps/{app}/addons/{addon}", {"plan": {"name": "inference:nova-pro"}})
     assert changed.status_code == 200, changed.text
@@ -71,7 +71,7 @@ def test_the_app_s_own_log_tells_of_a_plan_change(stack: Stack) -> None:
     def logged() -> list[str]:
         return [event["summary"] for event in stack.events(addon) if event["kind"] == "log"]
 
-    line = until(logged)[0]
+    line = until(logged, seconds=300)[0]
     assert "inference - - Plan changed from Amazon Nova Lite to Amazon Nova Pro" in line
 
 
