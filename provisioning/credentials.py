@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 import zlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from provisioning import audit, rows
 from provisioning.models import AuditEvent, Credential, Operation, Resource
+from provisioning.rows import Statement
 from provisioning.sealing import pepper_ring
 from provisioning.services import GeneratedSecret, Unrecoverable, service_of
 from provisioning.states import LIVE_STATES, CredentialState, OperationKind
@@ -70,12 +72,8 @@ def issue_credential(operation: Operation) -> Credential:
     says when it ends.
     """
     with transaction.atomic(savepoint=False):
-        if operation.kind == OperationKind.PROVISION and operation.finished_at:
-            # Written as ended, in the transaction that makes its resource: nobody else sees either of them yet.
-            resource = operation.resource
-        else:
-            # The lock keeps a deprovision from revoking everything just before this adds one.
-            resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
+        # The lock keeps a deprovision from revoking everything just before this adds one.
+        resource = Resource.objects.select_for_update(of=("self",)).get(pk=operation.resource_id)
         existing = rows.fetch(Credential, "operation_id = %s", [operation.pk])
         if existing:
             return existing
@@ -86,10 +84,25 @@ def issue_credential(operation: Operation) -> Credential:
             Credential.objects.filter(resource=resource, state=CredentialState.ACTIVE).update(
                 state=CredentialState.RETIRING
             )
-        return _store(operation, resource, generated)
+        credential, event = _issued(operation, resource, generated)
+        rows.insert_all(credential, event)
+        return credential
 
 
-def _store(operation: Operation, resource: Resource, generated: GeneratedSecret) -> Credential:
+def first_credential(operation: Operation) -> tuple[Credential, AuditEvent]:
+    """What `issue_credential` issues for a provision whose rows are yet to be written, to be written with them.
+
+    `active_credential` knows it from then on.
+    """
+    resource = operation.resource
+    credential, event = _issued(operation, resource, service_of(resource).generate_secret(resource))
+    resource.issued = credential
+    return credential, event
+
+
+def _issued(
+    operation: Operation, resource: Resource, generated: GeneratedSecret
+) -> tuple[Credential, AuditEvent]:
     version = pepper_ring().current
     credential = Credential(
         resource=resource,
@@ -100,18 +113,17 @@ def _store(operation: Operation, resource: Resource, generated: GeneratedSecret)
         pepper_version=version,
     )
     credential.set_sealed(secret=generated.secret)
-    rows.insert_all(
-        credential,
-        audit.event(
-            "credential.issued", resource=resource, operation=operation, credential=generated.public_id
-        ),
+    event = audit.event(
+        "credential.issued", resource=resource, operation=operation, credential=generated.public_id
     )
-    return credential
+    return credential, event
 
 
 def active_credential(resource: Resource) -> Credential | None:
     """The credential that the config vars show."""
-    return rows.fetch(Credential, "resource_id = %s AND state = %s", [resource.pk, CredentialState.ACTIVE])
+    return resource.issued or rows.fetch(
+        Credential, "resource_id = %s AND state = %s", [resource.pk, CredentialState.ACTIVE]
+    )
 
 
 def find_credential(presented: str, *, public_id: str) -> Credential | None:
@@ -155,9 +167,13 @@ def revoke_all(resource: Resource, *, operation: Operation | None = None) -> int
     return _tell(revoke_all_untold(resource, operation=operation))
 
 
-def revoke_all_untold(resource: Resource, *, operation: Operation | None = None) -> list[AuditEvent]:
-    """`revoke_all` for a caller who writes the events himself."""
-    return _revoke("state <> %s", [CredentialState.REVOKED], resource=resource, operation=operation)
+def revoke_all_untold(
+    resource: Resource, *, operation: Operation | None = None, along: Sequence[Statement] = ()
+) -> list[AuditEvent]:
+    """`revoke_all` for a caller who writes the events himself, as one with the statements that come `along`."""
+    return _revoke(
+        "state <> %s", [CredentialState.REVOKED], resource=resource, operation=operation, along=along
+    )
 
 
 def restore_replaced(operation: Operation) -> None:
@@ -188,7 +204,12 @@ def restore_replaced(operation: Operation) -> None:
 
 
 def _revoke(
-    condition: str, values: list[Any], *, resource: Resource, operation: Operation | None
+    condition: str,
+    values: list[Any],
+    *,
+    resource: Resource,
+    operation: Operation | None,
+    along: Sequence[Statement] = (),
 ) -> list[AuditEvent]:
     """Revoke those of the resource's credentials for which `condition` holds: SQL with its `values`.
 
@@ -201,6 +222,7 @@ def _revoke(
         RETURNING public_id
         """,  # noqa: S608 - written in this module
         [CredentialState.REVOKED, timezone.now(), resource.pk, *values],
+        along=along,
     )
     if not revoked:
         return []

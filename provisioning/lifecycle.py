@@ -66,13 +66,14 @@ def may_fail(operation: Operation) -> bool:
 
 def move(resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM, **detail: Any) -> None:
     """Take the resource to `state` and tell the audit. The caller holds the resource's lock."""
-    rows.insert(move_untold(resource, state, actor=actor, **detail))
+    event, change = moving(resource, state, actor=actor, **detail)
+    rows.insert_all(event, along=[change])
 
 
-def move_untold(
+def moving(
     resource: Resource, state: ResourceState, *, actor: str = audit.SYSTEM, **detail: Any
-) -> AuditEvent:
-    """`move` for a caller who writes the event himself."""
+) -> tuple[AuditEvent, rows.Statement]:
+    """`move` for a caller who writes the event and runs the statement himself."""
     if state not in RESOURCE_TRANSITIONS[resource.state]:
         raise ForbiddenTransition(f"{resource.state} → {state}")
     former, resource.state = resource.state, state
@@ -86,8 +87,8 @@ def move_untold(
     if state == ResourceState.DEPROVISIONED:
         resource.deprovisioned_at = timezone.now()
         changed.append("deprovisioned_at")
-    rows.update(resource, *changed)
-    return audit.event(f"resource.{state}", resource=resource, actor=actor, former=former, **detail)
+    event = audit.event(f"resource.{state}", resource=resource, actor=actor, former=former, **detail)
+    return event, rows.changing(resource, *changed)
 
 
 def close_plan_period(resource: Resource, *, void: bool = False) -> datetime:
@@ -96,21 +97,26 @@ def close_plan_period(resource: Resource, *, void: bool = False) -> datetime:
     The end is now, but never before the period's start: another machine's clock may have set that.
     """
     now = timezone.now()
-    closed = rows.execute(
+    closing = closing_plan_period(resource, now=now, void=void)
+    closed = rows.execute(f"{closing.text} RETURNING ends_at", closing.values)
+    return closed[0][0] if closed else now
+
+
+def closing_plan_period(resource: Resource, *, now: datetime, void: bool) -> rows.Statement:
+    """The statement of `close_plan_period`."""
+    return rows.Statement(
         """
         UPDATE provisioning_planperiod
            SET ends_at = greatest(%s, starts_at), voided_at = CASE WHEN %s THEN greatest(%s, starts_at) END
          WHERE resource_id = %s AND ends_at IS NULL
-        RETURNING ends_at
         """,
         [now, void, now, resource.pk],
     )
-    return closed[0][0] if closed else now
 
 
-def end_access(resource: Resource) -> None:
-    """Destroy what we hold to call Heroku about this resource."""
-    rows.execute(
+def ending_access(resource: Resource) -> rows.Statement:
+    """The statement that destroys what we hold to call Heroku about this resource."""
+    return rows.Statement(
         """
         UPDATE provisioning_platformaccess
            SET state = %s, grant_code = NULL, access_token = NULL, refresh_token = NULL,
@@ -127,8 +133,8 @@ def succeeded(operation: Operation) -> None:
     if operation.kind == OperationKind.PROVISION:
         move(resource, ResourceState.PROVISIONED)
     elif operation.kind == OperationKind.DEPROVISION:
-        end_access(resource)
-        move(resource, ResourceState.DEPROVISIONED)
+        event, change = moving(resource, ResourceState.DEPROVISIONED)
+        rows.insert_all(event, along=[ending_access(resource), change])
     else:
         audit.record(f"{operation.kind}.succeeded", resource=resource, operation=operation)
 

@@ -74,6 +74,9 @@ class Resource(SealingModel):
     provisioned_at = models.DateTimeField(null=True, blank=True)
     deprovisioned_at = models.DateTimeField(null=True, blank=True)
 
+    issued: "Credential | None" = None
+    """The credential that is written together with this very row: to be shown in the answer, and not read again."""
+
     class Meta:
         ordering = ["-id"]
         indexes = [

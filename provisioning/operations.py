@@ -39,9 +39,14 @@ def new_operation(
     target_plan: Plan | None = None,
     parameters: dict[str, Any] | None = None,
     ended: bool = False,
+    number: int | None = None,
 ) -> Operation:
-    """The row of an operation, yet to be written; one that `ended` is for `run_in_request`."""
+    """The row of an operation, yet to be written; one that `ended` is for `run_in_request`.
+
+    `number` is its key, for a caller who has drawn it already.
+    """
     return Operation(
+        id=number,
         resource=resource,
         kind=kind,
         state=OperationState.SUCCEEDED if ended else OperationState.PENDING,

@@ -4,12 +4,14 @@ Every function answers a repeat as it answered the first time, and a Refusal lea
 """
 
 import uuid as uuids
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from provisioning import access, audit, credentials, lifecycle, operations, rows
@@ -22,6 +24,7 @@ from provisioning.states import (
     OperationKind,
     ResourceState,
 )
+from provisioning.steps import ISSUE_CREDENTIAL
 from provisioning.wakeups import wake_operation
 
 log = structlog.get_logger(__name__)
@@ -66,31 +69,56 @@ def provision(service: AddonService, wanted: ProvisionRequest) -> Outcome:
     The first request stands: a repeat with other parameters changes nothing, except that a newer grant is kept while
     none has been exchanged. Raises Refusal or Gone.
     """
-    number = _number_of(wanted.uuid)
-    if number is None:
+    numbers = _numbers_of(wanted.uuid)
+    if numbers.known is None:
         plan = find_plan(service, wanted.plan)
         region = find_region(plan, wanted.region)
         options = service.accept_options(wanted.options)
         try:
-            with transaction.atomic():
-                return _create(service, wanted, plan=plan, region=region, options=options)
+            return _create(service, wanted, numbers, plan=plan, region=region, options=options)
         except IntegrityError:
             # Another delivery of the same request was quicker; any other cause shows again below.
-            number = _number_of(wanted.uuid)
-            if number is None:
+            numbers = _numbers_of(wanted.uuid)
+            if numbers.known is None:
                 raise
-    return _repeat(service, number, wanted)
+    return _repeat(service, numbers.known, wanted)
 
 
-def _number_of(uuid: uuids.UUID) -> int | None:
-    found = rows.execute("SELECT id FROM provisioning_resource WHERE uuid = %s", [uuid])
-    return int(found[0][0]) if found else None
+class _Numbers(NamedTuple):
+    """The key of the resource that Heroku's uuid already has, or keys for a new one and its operation."""
+
+    known: int | None
+    resource: int | None
+    operation: int | None
+
+
+def _numbers_of(uuid: uuids.UUID) -> _Numbers:
+    [found] = rows.execute(
+        """
+        SELECT id, CASE WHEN id IS NULL THEN nextval('provisioning_resource_id_seq') END,
+               CASE WHEN id IS NULL THEN nextval('provisioning_operation_id_seq') END
+          FROM (SELECT) AS nobody LEFT JOIN provisioning_resource ON uuid = %s
+        """,
+        [uuid],
+    )
+    return _Numbers(*found)
 
 
 def _create(
-    service: AddonService, wanted: ProvisionRequest, *, plan: Plan, region: str, options: dict[str, Any]
+    service: AddonService,
+    wanted: ProvisionRequest,
+    numbers: _Numbers,
+    *,
+    plan: Plan,
+    region: str,
+    options: dict[str, Any],
 ) -> Outcome:
+    """Write all there is to a new resource by one statement, which alone is a transaction.
+
+    A service whose own steps follow in the request has them in one transaction with it.
+    """
     resource = Resource(
+        id=numbers.resource,
         uuid=wanted.uuid,
         service=service.slug,
         plan=plan,
@@ -100,25 +128,35 @@ def _create(
         request=wanted.stored,
     )
     resource.set_sealed(log_input_url=wanted.log_input_url)
-    if service.provisions is Provisions.IN_REQUEST:
+    in_request = service.provisions is Provisions.IN_REQUEST
+    if in_request:
         # Committed together with everything its steps make, so nobody ever sees it half-made.
         resource.state, resource.provisioned_at = ResourceState.PROVISIONED, timezone.now()
-    rows.insert(resource)
     grant = access.new_access(resource, code=wanted.grant_code, expires_at=wanted.grant_expires_at)
-    operation = _new_operation(service, resource, OperationKind.PROVISION, plan=plan, actor=audit.HEROKU)
-    rows.insert_all(
-        _new_period(resource, plan, starts_at=timezone.now()),
-        grant,
-        operation,
-        audit.event(
-            f"resource.{resource.state}", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
-        ),
+    operation = operations.new_operation(
+        resource,
+        OperationKind.PROVISION,
+        requested_by=audit.HEROKU,
+        target_plan=plan,
+        ended=in_request,
+        number=numbers.operation,
     )
+    told = audit.event(
+        f"resource.{resource.state}", resource=resource, actor=audit.HEROKU, plan=plan.slug, region=region
+    )
+    made = [resource, _new_period(resource, plan, starts_at=timezone.now()), grant, operation, told]
+    steps = lifecycle.steps_of(operation) if in_request else ()
+    if steps and steps[0] is ISSUE_CREDENTIAL:
+        made += credentials.first_credential(operation)
+        steps = steps[1:]
+    with transaction.atomic() if steps else nullcontext():
+        rows.insert_all(*made)
+        for step in steps:
+            step.run(operation)
     access.wake_exchange(grant)
-    if service.provisions is Provisions.AFTERWARDS:
+    if not in_request:
         wake_operation(operation.pk)
         return Outcome(ready=False, message=service.provisioning_message)
-    operations.run_in_request(operation)
     return Outcome(ready=True, message=service.provisioned_message, config=service.config_vars(resource))
 
 
@@ -211,7 +249,6 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
     former = resource.plan
     now = lifecycle.close_plan_period(resource)
     resource.plan = plan
-    rows.update(resource, "plan")
     operation = _new_operation(service, resource, OperationKind.PLAN_CHANGE, plan=plan, actor=actor)
     rows.insert_all(
         _new_period(resource, plan, starts_at=now),
@@ -223,6 +260,7 @@ def _move_to(service: AddonService, resource: Resource, plan: Plan, *, actor: st
             former=former.slug if former else None,
             plan=plan.slug,
         ),
+        along=[rows.changing(resource, "plan")],
     )
     message = f"{service.name} moved from {former.name if former else '?'} to {plan.name}."
     if service.provisions is Provisions.AFTERWARDS:
@@ -281,15 +319,14 @@ def _deprovision_known(service: AddonService, uuid: uuids.UUID, *, actor: str) -
             under_way = operation
         else:
             operations.cancel(operation, reason="the resource is deprovisioned")
-    lifecycle.close_plan_period(resource, void=unfinished)
-    lifecycle.end_access(resource)
-    events = credentials.revoke_all_untold(resource)
-    events.append(lifecycle.move_untold(resource, ResourceState.DEPROVISIONING, actor=actor))
-    if under_way:
-        rows.insert_all(*events)
-    else:
+    closing = lifecycle.closing_plan_period(resource, now=timezone.now(), void=unfinished)
+    revoked = credentials.revoke_all_untold(resource, along=[closing, lifecycle.ending_access(resource)])
+    moved, change = lifecycle.moving(resource, ResourceState.DEPROVISIONING, actor=actor)
+    made: list[Model] = [*revoked, moved]
+    if under_way is None:
         under_way = operations.new_operation(resource, OperationKind.DEPROVISION, requested_by=actor)
-        rows.insert_all(*events, under_way)
+        made.append(under_way)
+    rows.insert_all(*made, along=[change])
     wake_operation(under_way.pk)
 
 

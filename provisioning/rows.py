@@ -7,12 +7,27 @@ behaves as its counterpart of the ORM does, without signals, relations and defau
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
 
+from provisioning.postgres.base import DatabaseWrapper
+
 Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL that is written in the code, with `%s` for its values."""
+
+    text: str
+    values: list[Any]
+
+
+def _database() -> DatabaseWrapper:
+    """The connection itself, not what stands for it and is asked for each value."""
+    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
 
 
 @dataclass(frozen=True)
@@ -48,12 +63,9 @@ def fetch_all(model: type[Row], condition: str, values: Sequence[Any]) -> list[R
     FOR UPDATE may be added. It is written in the code, never made of data.
     """
     reading = _reading(model)
-    with connection.cursor() as cursor:
-        statement = f"SELECT {reading.columns} FROM {model._meta.db_table} WHERE {condition}"  # noqa: S608
-        cursor.execute(statement, values)
-        found = cursor.fetchall()
+    statement = f"SELECT {reading.columns} FROM {model._meta.db_table} WHERE {condition}"  # noqa: S608
     rows = []
-    for each in found:
+    for each in _database().run(statement, values):
         read = list(each)
         for position, convert in reading.converters:
             read[position] = convert(read[position])
@@ -69,7 +81,9 @@ def fetch(model: type[Row], condition: str, values: Sequence[Any]) -> Row | None
 
 @dataclass(frozen=True)
 class _Writing:
-    """A statement that writes new rows: for each of them the fields whose values go in, and those that come back."""
+    """What follows WITH in a statement that writes new rows: for each of them the fields whose values go in, and those
+    that come back.
+    """
 
     statement: str
     given: list[list["models.Field[Any, Any]"]]
@@ -93,14 +107,15 @@ def _writing(shape: tuple[tuple[type[models.Model], frozenset[str]], ...]) -> _W
         given.append(into)
         returned.append([field.attname for field in back])
     names = ", ".join(f"row{number}" for number in range(len(shape)))
-    statement = f"WITH {', '.join(parts)} SELECT {', '.join(results) or '1'} FROM {names}"  # noqa: S608
+    statement = f"{', '.join(parts)} SELECT {', '.join(results) or '1'} FROM {names}"  # noqa: S608
     return _Writing(statement, given, returned)
 
 
-def insert_all(*rows: models.Model) -> None:
-    """Write new rows, none of which refers to another of them, by one statement.
+def insert_all(*rows: models.Model, along: Sequence[Statement] = ()) -> None:
+    """Write new rows by one statement, and run those that come `along` as parts of it: all or nothing.
 
     As `save(force_insert=True)` of each: keys and the database's defaults are read back, IntegrityError is raised.
+    A row may refer to another of them by a key that was given to it, and not by one that is yet to come.
     """
     shape = tuple(
         (
@@ -115,15 +130,15 @@ def insert_all(*rows: models.Model) -> None:
         for row in rows
     )
     writing = _writing(shape)
-    database = connections[DEFAULT_DB_ALIAS]  # itself, not what stands for it: asked for each value
-    values = [
+    database = _database()
+    values = [value for each in along for value in each.values]
+    values += [
         field.get_db_prep_save(row.__dict__[field.attname], database)
         for row, fields in zip(rows, writing.given, strict=True)
         for field in fields
     ]
-    with database.cursor() as cursor:
-        cursor.execute(writing.statement, values)
-        answers = iter(cursor.fetchone())
+    [found] = database.run(f"WITH {_parts(along)}{writing.statement}", values)
+    answers = iter(found)
     for row, names in zip(rows, writing.returned, strict=True):
         for name in names:
             setattr(row, name, next(answers))
@@ -146,16 +161,34 @@ def _changing(
     return f'UPDATE {model._meta.db_table} SET {assignments} WHERE "{key.column}" = %s', [*fields, key]  # noqa: S608
 
 
+def changing(row: models.Model, *names: str) -> Statement:
+    """The statement that writes these fields of a row that is there."""
+    text, fields = _changing(type(row), names)
+    database = _database()
+    return Statement(
+        text, [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
+    )
+
+
 def update(row: models.Model, *names: str) -> None:
     """Write these fields of a row that is there, as `save(update_fields=names)`."""
-    statement, fields = _changing(type(row), names)
-    with connection.cursor() as cursor:
-        values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
-        cursor.execute(statement, values)
+    change = changing(row, *names)
+    execute(change.text, change.values)
 
 
-def execute(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run a statement that is written in the code; what it returns (RETURNING), or nothing."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return cursor.fetchall() if cursor.description else []
+def execute(
+    statement: str, values: Sequence[Any], *, along: Sequence[Statement] = ()
+) -> list[tuple[Any, ...]]:
+    """Run a statement that is written in the code; what it returns (RETURNING), or nothing.
+
+    Those that come `along` are run as parts of it: all see the same rows as they were, none what another changes.
+    """
+    if along:
+        # Without the separator of a further part.
+        statement = f"WITH {_parts(along)[:-2]} {statement}"
+        values = [*(value for each in along for value in each.values), *values]
+    return _database().run(statement, values)
+
+
+def _parts(along: Sequence[Statement]) -> str:
+    return "".join(f"part{number} AS ({each.text}), " for number, each in enumerate(along))
