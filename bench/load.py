@@ -81,7 +81,7 @@ class Connection:
 def written(request: list[Any], *, host: str) -> bytes:
     """A request as it goes over the wire."""
     method, path, headers, body = request
-    content = body.encode()
+    content: bytes = body.encode()
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + content

@@ -30,7 +30,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         kept = self._kept.get(statement)
         if kept is None:
             kept = self._kept[statement] = (statement, self.create_cursor())
-        cursor = self._prepare_cursor(kept[1])
+        cursor = self._prepare_cursor(kept[1])  # type: ignore[attr-defined]  # not in the published types
         cursor.execute(kept[0], values)
         return list(cursor.fetchall()) if kept[1].description else []
 

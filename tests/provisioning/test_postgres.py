@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection, connections
+from django.db import DataError, connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper as Django
 
 from provisioning.postgres.base import DatabaseWrapper
@@ -77,3 +77,19 @@ def test_what_postgres_has_said_unasked_is_heard_and_the_connection_stays(kept: 
     with kept.cursor() as cursor:
         cursor.execute("SELECT 1")
     assert process_id(kept) == before
+
+
+def test_a_statement_that_is_kept_goes_over_whatever_connection_there_is(kept: DatabaseWrapper) -> None:
+    asked = "SELECT pg_backend_pid(), %s::text"
+    assert kept.run(asked, ["once"]) == [(process_id(kept), "once")]
+    assert kept.run(asked, [None]) == [(process_id(kept), None)]
+    before = process_id(kept)
+    kept.close()
+    assert kept.run(asked, ["again"]) == [(process_id(kept), "again")]
+    assert process_id(kept) != before
+
+
+def test_a_kept_statement_that_failed_can_be_run_again(kept: DatabaseWrapper) -> None:
+    with pytest.raises(DataError):
+        kept.run("SELECT 1 / %s::int", [0])
+    assert kept.run("SELECT 1 / %s::int", [1]) == [(1,)]

@@ -1,16 +1,19 @@
 """Provision: what Heroku is answered, what is kept, and that a refusal leaves nothing."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from provisioning import access
 from provisioning.models import Credential, Operation, Plan, PlanPeriod, Resource
 from provisioning.rotation import rotate_credentials
-from provisioning.services import all_services
+from provisioning.services import Step, all_services
+from provisioning.steps import ISSUE_CREDENTIAL
 from tests.provisioning.conftest import RecordedWakeups
 from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, give_up_provision, provision_body, row_counts, run_operations
@@ -38,6 +41,33 @@ def test_a_service_that_provisions_afterwards_answers_202_without_config(kafka: 
         "id": body["uuid"],
         "message": all_services()["kafkacluster"].provisioning_message,
     }
+
+
+def test_all_of_a_new_resource_is_written_by_one_statement(partner: Partner) -> None:
+    written = []
+
+    def note(execute: Callable[..., Any], statement: str, *rest: Any) -> Any:
+        if "INSERT" in statement or "UPDATE" in statement:
+            written.append(statement)
+        return execute(statement, *rest)
+
+    with connection.execute_wrapper(note):
+        assert partner.post(provision_body(partner.slug)).status_code < 300
+    assert len(written) == 1
+
+
+def test_a_step_of_the_request_that_fails_leaves_nothing(
+    inference: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(operation: Operation) -> None:
+        assert operation.resource.credentials.exists()
+        raise RuntimeError("a step that fails")
+
+    steps = (ISSUE_CREDENTIAL, Step("a step of its own", fail))
+    monkeypatch.setattr(type(all_services()["inference"]), "provision_steps", lambda _: steps)
+    before = row_counts()
+    assert inference.post(provision_body("inference")).status_code == 500
+    assert row_counts() == before
 
 
 def test_an_in_request_resource_is_whole_when_it_is_seen(inference: Partner) -> None:
