@@ -4,14 +4,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from django.apps import apps
 from django.db import connection
-from django.db.models.signals import post_migrate
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from playwright.sync_api import Browser, expect, sync_playwright
 from pytest_django import DjangoDbBlocker
 
@@ -19,26 +17,29 @@ from local.postgres import Postgres
 from local.redis import Redis
 from local.setup import BROWSERS
 from local.watcher import Watcher
+from tests.support.databases import keep_rows, migrated_database, put_rows_back
 from tests.support.folders import server_folder
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The test database, whose append-only tables may be emptied: tests with real transactions do when they end."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT format('ALTER TABLE %I DISABLE TRIGGER %I', relname, tgname)"
-            " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
-            " WHERE NOT tgisinternal AND tgtype & 32 > 0"  # 32: fires at TRUNCATE
-        )
-        for (statement,) in cursor.fetchall():
-            cursor.execute(statement)
-    # Emptying every table takes the migrations' own rows too, and tells so by the signal that follows a migration.
-    post_migrate.connect(_make_role_groups, sender=apps.get_app_config("operators"))
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """In place of pytest-django's: a copy of the run's migrated database, with the catalogue in it.
 
+    After a test with real transactions every table gets back the rows that it has here.
+    """
+    from provisioning.catalogue import sync_plans
+    from provisioning.services import all_services
 
-def _make_role_groups(**_: object) -> None:
-    import_module("operators.migrations.0002_roles_and_guards").make_roles(apps, None)
+    with migrated_database() as url, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connection.settings_dict, "NAME", urlsplit(url).path.removeprefix("/"))
+        with django_db_blocker.unblock():
+            connection.close()  # the example's tests run beside ours, with a copy of their own
+            sync_plans(all_services().values())
+            keep_rows()
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: put_rows_back())
+        yield
+        with django_db_blocker.unblock():
+            connection.close()
 
 
 @pytest.fixture(autouse=True)

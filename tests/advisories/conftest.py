@@ -13,13 +13,12 @@ from mail.models import Contact
 from operators.roles import Role
 from provisioning.models import Resource
 from tests.mail.conftest import provider, running
-from tests.provisioning.conftest import clock, django_db_setup, heroku, heroku_server, plans, ready, woken
+from tests.provisioning.conftest import clock, heroku, heroku_server, plans, ready, woken
 from tests.sso.conftest import moments, opened, other, resource, viewer_form
 from tests.support.operators import make_operator
 
 __all__ = [
     "clock",
-    "django_db_setup",
     "heroku",
     "heroku_server",
     "moments",

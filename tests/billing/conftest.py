@@ -1,5 +1,5 @@
 """What the tests of money share."""
 
-from tests.provisioning.conftest import clock, django_db_setup, heroku, heroku_server, plans, ready, woken
+from tests.provisioning.conftest import clock, heroku, heroku_server, plans, ready, woken
 
-__all__ = ["clock", "django_db_setup", "heroku", "heroku_server", "plans", "ready", "woken"]
+__all__ = ["clock", "heroku", "heroku_server", "plans", "ready", "woken"]

@@ -1,7 +1,6 @@
 """The ground floor's fixtures serve the contract's tests too."""
 
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
-    django_db_setup,
     heroku,
     heroku_server,
     outside,

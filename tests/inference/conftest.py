@@ -1,7 +1,6 @@
 """One gateway of two processes for all of these tests, before a scripted upstream and the small local models."""
 
 import json
-import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -10,9 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 import requests
 from openai import OpenAI
@@ -23,6 +20,7 @@ from local.redis import Redis
 from local.watcher import Watcher
 from tests.inference.bedrock import ACCESS_KEY, API_KEY, SECRET_KEY, BedrockStandIn
 from tests.inference.upstream import ScriptedUpstream
+from tests.support.databases import migrated_database
 from tests.support.folders import server_folder
 from tests.support.partner import provision_body
 from tests.support.stack import PROJECT, Stack, until
@@ -83,8 +81,7 @@ class Gateway(Stack):
     bedrock: BedrockStandIn
 
     def start(self) -> None:
-        """Migrate, load the plans, start the web."""
-        self.manage("migrate", "--verbosity", "0")
+        """Load the plans into the migrated database, start the web."""
         self.manage("sync_plans")
         self.start_part("web")
         until(lambda: self._answers(f"{self.web_url}/healthz"))
@@ -138,11 +135,8 @@ def gateway() -> Iterator[Gateway]:
 
     What is left runs at the scripted upstream.
     """
-    shared, name = os.environ["DATABASE_URL"], f"gateway_{uuid.uuid4().hex[:12]}"
     with ExitStack() as cleaning:
-        admin = cleaning.enter_context(psycopg.connect(shared, autocommit=True))
-        admin.execute(f'CREATE DATABASE "{name}"')
-        cleaning.callback(admin.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
+        database_url = cleaning.enter_context(migrated_database())
         folder = cleaning.enter_context(server_folder())
         watcher = cleaning.enter_context(Watcher())
         server = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
@@ -166,7 +160,7 @@ def gateway() -> Iterator[Gateway]:
             folder,
             watcher=watcher,
             server=server,
-            database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
+            database_url=database_url,
         )
         running.upstream, running.bedrock = upstream, bedrock
         local = {"url": f"http://127.0.0.1:{models_port}/v1", "model": "small", "stand_in": "SmolLM2-135M"}

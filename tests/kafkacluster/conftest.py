@@ -17,7 +17,6 @@ from provisioning.models import Resource
 from provisioning.services import service_of
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
     clock,
-    django_db_setup,
     heroku,
     heroku_server,
     outside,

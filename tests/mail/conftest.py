@@ -8,7 +8,6 @@ from pytest_django import Settings
 
 from tests.provisioning.conftest import (
     clock,
-    django_db_setup,
     heroku,
     heroku_server,
     plans,
@@ -18,7 +17,7 @@ from tests.provisioning.conftest import (
 from tests.sso.conftest import resource
 from tests.support.mailbox import API_KEY, Provider, running_provider
 
-__all__ = ["clock", "django_db_setup", "heroku", "heroku_server", "plans", "ready", "resource", "woken"]
+__all__ = ["clock", "heroku", "heroku_server", "plans", "ready", "resource", "woken"]
 
 
 @pytest.fixture(scope="session")

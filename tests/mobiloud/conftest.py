@@ -15,7 +15,6 @@ from addon.mobiloud.revisions import newest
 from provisioning.models import Plan, Resource
 from tests.provisioning.conftest import (
     clock,
-    django_db_setup,
     heroku,
     heroku_server,
     plans,
@@ -26,7 +25,7 @@ from tests.support.partner import Partner, run_operations
 from tests.support.sso import log_in
 from tests.support.website import Website, website
 
-__all__ = ["clock", "django_db_setup", "heroku", "heroku_server", "plans", "ready", "woken"]
+__all__ = ["clock", "heroku", "heroku_server", "plans", "ready", "woken"]
 
 
 _LOGINS = [0]

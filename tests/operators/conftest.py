@@ -7,10 +7,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from operators.roles import Role
-from tests.provisioning.conftest import django_db_setup, heroku, heroku_server, plans, ready, woken
+from tests.provisioning.conftest import heroku, heroku_server, plans, ready, woken
 from tests.support.operators import operator_client
 
-__all__ = ["django_db_setup", "heroku", "heroku_server", "plans", "ready", "woken"]
+__all__ = ["heroku", "heroku_server", "plans", "ready", "woken"]
 
 
 @pytest.fixture(autouse=True)

@@ -90,10 +90,6 @@ def test_an_app_adds_its_page_to_the_navigation(signed_in: SignedIn) -> None:
 
 
 def test_the_audit_can_only_grow(db: None) -> None:
-    with connection.cursor() as cursor:
-        # Switched off for the test database, which other tests empty.
-        cursor.execute("ALTER TABLE operators_event ENABLE TRIGGER operators_guard_audit_truncate")
-        cursor.execute("ALTER TABLE provisioning_auditevent ENABLE TRIGGER provisioning_guard_audit_truncate")
     audit.record("test.done", operator="test", reason="because")
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -1,7 +1,6 @@
 """The ground floor's fixtures serve the project's own files too."""
 
 from tests.provisioning.conftest import (  # noqa: F401 - pytest finds fixtures by name
-    django_db_setup,
     hanging_server,
     inference,
     plans,

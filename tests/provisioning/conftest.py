@@ -11,28 +11,18 @@ import requests
 import structlog
 from django.conf import settings as django_settings
 from django.utils import timezone
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import Settings
 
 from provisioning import access, heroku_http, wakeups
-from provisioning.catalogue import sync_plans
-from provisioning.models import Plan, Resource
+from provisioning.models import Resource
 from provisioning.services import all_services
 from tests.support.heroku import FakeHeroku
 from tests.support.partner import Partner, run_operations
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """The test database, with the catalogue in it."""
-    with django_db_blocker.unblock():
-        sync_plans(all_services().values())
-
-
 @pytest.fixture
 def plans(db: None) -> None:
-    """The catalogue in Postgres; tests with real transactions empty every table when they end."""
-    if not Plan.objects.exists():
-        sync_plans(all_services().values())
+    """The catalogue in Postgres, where it is from the beginning."""
 
 
 @pytest.fixture

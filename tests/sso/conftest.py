@@ -9,11 +9,11 @@ import pytest
 from django.test import Client
 
 from provisioning.models import Resource
-from tests.provisioning.conftest import clock, django_db_setup, heroku, heroku_server, plans, ready, woken
+from tests.provisioning.conftest import clock, heroku, heroku_server, plans, ready, woken
 from tests.support.partner import Partner
 from tests.support.sso import log_in
 
-__all__ = ["clock", "django_db_setup", "heroku", "heroku_server", "plans", "ready", "woken"]
+__all__ = ["clock", "heroku", "heroku_server", "plans", "ready", "woken"]
 
 
 @pytest.fixture

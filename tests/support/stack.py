@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psutil
 import psycopg
@@ -25,6 +24,7 @@ from local.ports import free_port
 from local.program import DOORS, WORKERS, Program, RunningProgram
 from local.redis import Redis
 from local.watcher import Watcher, signal_group
+from tests.support.databases import migrated_database
 from tests.support.folders import server_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -128,8 +128,7 @@ class Stack:
         )
 
     def start(self) -> None:
-        """Migrate, load the plans, start everything, and wait until the doors are open."""
-        self.manage("migrate", "--verbosity", "0")
+        """Load the plans into the migrated database, start everything, and wait until the doors are open."""
         self.manage("sync_plans")
         self.services_file.write_text(self.manage("registration"))
         for name in ("sandbox", "web", "worker", "beat"):
@@ -354,11 +353,8 @@ def running_stack(*, environment: Mapping[str, str] | None = None) -> Iterator[S
 
     `environment` changes or adds variables of every part.
     """
-    shared = os.environ["DATABASE_URL"]
-    name = f"stack_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(shared, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
     with ExitStack() as cleaning:
+        database_url = cleaning.enter_context(migrated_database())
         folder = cleaning.enter_context(server_folder())
         watcher = cleaning.enter_context(Watcher())
         server = cleaning.enter_context(Redis(folder / "redis", watcher=watcher))
@@ -366,7 +362,7 @@ def running_stack(*, environment: Mapping[str, str] | None = None) -> Iterator[S
             folder,
             watcher=watcher,
             server=server,
-            database_url=urlsplit(shared)._replace(path=f"/{name}").geturl(),
+            database_url=database_url,
             environment=environment,
         )
         over = threading.Event()
@@ -385,5 +381,3 @@ def running_stack(*, environment: Mapping[str, str] | None = None) -> Iterator[S
             if keeper.is_alive():
                 keeper.join()
             stack.stop()
-            with psycopg.connect(shared, autocommit=True) as admin:
-                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -12,10 +12,10 @@ import pytest
 from addon.inference.latency import BOUNDS, BUCKETS
 from addon.inference.models import Outcome, Period, RequestFailure, UsageEvent, UsageTotal
 from provisioning.models import Resource
-from tests.provisioning.conftest import django_db_setup, plans
+from tests.provisioning.conftest import plans
 from tests.support.partner import Partner
 
-__all__ = ["django_db_setup", "plans"]
+__all__ = ["plans"]
 
 COLUMNS = (
     *("requests", "hung_up", "broken", "refused", "limited", "failed"),
