@@ -83,7 +83,11 @@ def test_half_a_cent_goes_to_the_even_side_once_at_the_end(resource: Resource) -
     assert cents_of(resource) == 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     gaps=st.lists(
         st.tuples(

@@ -130,7 +130,11 @@ def test_records_cannot_be_changed_or_deleted(resource: Resource, statement: str
         cursor.execute(statement)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     told=st.lists(
         st.tuples(

@@ -44,7 +44,8 @@ def test_a_service_of_ours_passes_the_whole_suite(
     stack: Stack, heroku: str, tmp_path: Path, service: str, options: tuple[str, ...], not_run: set[str]
 ) -> None:
     report = tmp_path / "report.json"
-    arguments = ("--listen", heroku, "--legacy", "--strict", "--watch-seconds", "1", "--json", str(report))
+    patience = ("--watch-seconds", "1", "--flow-seconds", "300", "--answer-goal", "20")
+    arguments = ("--listen", heroku, "--legacy", "--strict", *patience, "--json", str(report))
     stack.manage("conformance", service, *HERE, *arguments, *options)
     found = json.loads(report.read_text())
     assert found["left_behind"] == []
