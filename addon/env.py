@@ -77,6 +77,14 @@ class Environment(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines are written.")
     log_level: str = Field(default="INFO", description="Least severe level that is logged.")
+    sentry_dsn: SecretStr | None = Field(
+        default=None,
+        description="Where errors are reported to: the DSN of a Sentry project. Without it nowhere, but the log.",
+    )
+    heroku_slug_commit: str = Field(
+        default="",
+        description="The version that reports of errors name; set by Heroku where an app has dyno metadata.",
+    )
     operation_lease_seconds: int = Field(
         default=60,
         ge=1,

@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from addon.env import PartnerSecrets, load_env_file, read_environment, secret_list
 from addon.logs import logging_config
+from addon.reporting import report_errors
 from advisories.config import AdvisoriesEnvironment
 from mail.config import MailEnvironment
 from operators.config import OperatorsEnvironment
@@ -289,6 +290,10 @@ USE_I18N = False
 
 LOGGING_CONFIG = None
 logging_config(log_format=ENV.log_format, level=ENV.log_level)
+if ENV.sentry_dsn:
+    report_errors(
+        ENV.sentry_dsn.get_secret_value(), environment=ENV.addonworks_env, release=ENV.heroku_slug_commit
+    )
 
 SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # SECURE_SSL_REDIRECT: see above
