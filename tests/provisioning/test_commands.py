@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command, get_commands
+from pydantic import SecretStr
 
+from addon.env import PartnerSecrets
+from conformance.command import build_parser
+from provisioning.management.commands.conformance import known_arguments
 from provisioning.models import Operation, Plan
+from provisioning.services import all_services
 from tests.support.partner import Partner, run_operations
 
 FOLDERS = ("addon", "advisories", "billing", "mail", "operators", "provisioning", "sso")
@@ -105,3 +110,18 @@ def test_a_sweep_by_hand_says_what_it_touched(plans: None) -> None:
 def test_resealing_says_how_much_it_moved(inference: Partner) -> None:
     inference.provisioned()
     assert run("reseal") == "0 values moved to the current key\n"
+
+
+def test_secrets_that_begin_with_a_hyphen_reach_the_conformance_suite(settings: Any) -> None:
+    def hyphened(slug: str) -> PartnerSecrets:
+        return PartnerSecrets(
+            passwords=SecretStr(f"-{slug}"),
+            sso_salts=SecretStr("-salt"),
+            oauth_client_secrets=SecretStr("-secret"),
+        )
+
+    settings.PARTNER_SECRETS = {slug: hyphened(slug) for slug in all_services()}
+    for service in all_services().values():
+        read = build_parser().parse_args(known_arguments(service))
+        assert read.client_secret == "-secret"
+        assert read.other_service_password.startswith("-")

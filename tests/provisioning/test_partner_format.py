@@ -333,14 +333,17 @@ def test_a_fault_of_ours_never_shows_its_text(
         assert answer["X-Request-Id"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_database_that_fails_midway_leaves_nothing(inference: Partner) -> None:
-    """The last statement of a provision fails in Postgres itself."""
+    """What a provision writes last fails in Postgres itself."""
     before = row_counts()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE provisioning_credential ADD CONSTRAINT planted CHECK (false) NOT VALID")
-    answer = inference.post(provision_body("inference"))
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE provisioning_credential DROP CONSTRAINT planted")
+    try:
+        answer = inference.post(provision_body("inference"))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE provisioning_credential DROP CONSTRAINT planted")
     assert answer.status_code == 500
     assert "planted" not in answer.content.decode()
     assert answer["Content-Type"] == VENDOR

@@ -42,19 +42,24 @@ class Command(BaseCommand):
 
 
 def known_arguments(service: AddonService) -> list[str]:
-    """What the catalogue and the settings say about a service, as options of the suite; the manifest says the rest."""
+    """What the catalogue and the settings say about a service, as options of the suite; the manifest says the rest.
+
+    A secret stands in one word with its option: it may begin with a hyphen.
+    """
     default = next(plan.slug for plan in service.plans if plan.default)
-    arguments = ["--plan", default, "--client-secret", partner_secrets(service.slug).oauth_client_secrets[0]]
+    arguments = [
+        "--plan",
+        default,
+        f"--client-secret={partner_secrets(service.slug).oauth_client_secrets[0]}",
+    ]
     if len(service.plans) > 1:
         arguments += ["--other-plan", next(plan.slug for plan in service.plans if plan.slug != default)]
     other = next((slug for slug in all_services() if slug != service.slug), None)
     if other:
         secrets = partner_secrets(other)
         arguments += [
-            "--other-service",
-            secrets.manifest_id,
-            "--other-service-password",
-            secrets.passwords[0],
+            f"--other-service={secrets.manifest_id}",
+            f"--other-service-password={secrets.passwords[0]}",
         ]
     if service.provisions is Provisions.AFTERWARDS:
         arguments.append("--async")
